@@ -1,0 +1,77 @@
+# dbrx_floor(name LIBS ...): the library dbrx_<name> of src/<name>/**.cc, its test binary test_<name> of
+# *_test.cc and its benchmark binary bench_<name> of *_bench.cc. A floor's own name in LIBS means its
+# library. New files are found by name; the suffix of a kernel file is its compile flag.
+set(DBRX_FLAGS_avx2 -mavx2 -mfma -mf16c)
+set(DBRX_FLAGS_avx512 ${DBRX_FLAGS_avx2} -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # gcc 12's own AVX-512 header trips this warning (GCC bug 105593).
+  list(APPEND DBRX_FLAGS_avx512 -Wno-maybe-uninitialized)
+endif()
+set(DBRX_FLAGS_amx ${DBRX_FLAGS_avx512} -mavx512bf16 -mamx-tile -mamx-int8 -mamx-bf16)
+
+if(DBRX_TESTS)
+  enable_testing()
+  find_package(GTest REQUIRED)
+  include(GoogleTest)
+endif()
+if(DBRX_BENCH)
+  find_package(benchmark REQUIRED)
+endif()
+
+function(dbrx_floor name)
+  cmake_parse_arguments(arg "" "" "LIBS" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cc)
+  set(tests ${sources})
+  set(benches ${sources})
+  list(FILTER sources EXCLUDE REGEX "_(test|bench|fuzz)\\.cc$")
+  list(FILTER tests INCLUDE REGEX "_test\\.cc$")
+  list(FILTER benches INCLUDE REGEX "_bench\\.cc$")
+
+  if(NOT sources)
+    return()
+  endif()
+  add_library(dbrx_${name} STATIC ${sources})
+  target_include_directories(dbrx_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)
+  foreach(lib IN LISTS arg_LIBS)
+    if(TARGET dbrx_${lib})
+      target_link_libraries(dbrx_${name} PUBLIC dbrx_${lib})
+    else()
+      target_link_libraries(dbrx_${name} PUBLIC ${lib})
+    endif()
+  endforeach()
+  foreach(isa avx2 avx512 amx)
+    set(isa_sources ${sources})
+    list(FILTER isa_sources INCLUDE REGEX "_${isa}\\.cc$")
+    # Kernels keep -O2 in every build type: inlining is what keeps their objects free of weak symbols.
+    set_source_files_properties(${isa_sources} PROPERTIES COMPILE_OPTIONS "${DBRX_FLAGS_${isa}};-O2")
+  endforeach()
+
+  if(DBRX_TESTS AND tests)
+    add_executable(test_${name} ${tests})
+    target_link_libraries(test_${name} PRIVATE dbrx_${name} GTest::gtest_main)
+    gtest_discover_tests(test_${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR} TEST_PREFIX "${name}."
+                         DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 300)
+  endif()
+  if(DBRX_BENCH AND benches)
+    add_executable(bench_${name} ${benches})
+    target_link_libraries(bench_${name} PRIVATE dbrx_${name} benchmark::benchmark_main)
+  endif()
+endfunction()
+
+# dbrx_fuzz(floor name SEEDS ...): the fuzz target src/<floor>/<name>_fuzz.cc. With clang and DBRX_FUZZ it
+# is a libFuzzer binary to be run by hand; otherwise a test that tries a fixed number of mutations.
+function(dbrx_fuzz floor name)
+  cmake_parse_arguments(arg "" "" "SEEDS" ${ARGN})
+  if(NOT DBRX_TESTS)
+    return()
+  endif()
+  add_executable(fuzz_${name} src/${floor}/${name}_fuzz.cc)
+  target_link_libraries(fuzz_${name} PRIVATE dbrx_${floor})
+  if(DBRX_FUZZ)
+    target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+  else()
+    target_sources(fuzz_${name} PRIVATE cmake/fuzz_driver.cc)
+    add_test(NAME ${floor}.fuzz_${name} COMMAND fuzz_${name} 20000 ${arg_SEEDS}
+             WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  endif()
+endfunction()

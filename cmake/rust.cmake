@@ -1,0 +1,19 @@
+# The one static library of all Rust crates, built once by cargo into build/cargo for every preset.
+set(rust_dir ${CMAKE_SOURCE_DIR}/src/text/rust)
+set(rust_library ${CMAKE_SOURCE_DIR}/build/cargo/release/libdbrx_text.a)
+file(GLOB_RECURSE rust_sources CONFIGURE_DEPENDS ${rust_dir}/src/*.rs)
+find_program(CARGO cargo REQUIRED HINTS $ENV{HOME}/.cargo/bin)
+
+add_custom_command(
+  OUTPUT ${rust_library}
+  COMMAND ${CARGO} build --release --locked --quiet --manifest-path ${rust_dir}/Cargo.toml --target-dir
+          ${CMAKE_SOURCE_DIR}/build/cargo
+  COMMAND ${CMAKE_COMMAND} -E touch ${rust_library}
+  DEPENDS ${rust_sources} ${rust_dir}/Cargo.toml ${rust_dir}/Cargo.lock
+  COMMENT "cargo build: src/text/rust"
+  VERBATIM)
+add_custom_target(rust_build DEPENDS ${rust_library})
+add_library(dbrx_text_rust STATIC IMPORTED GLOBAL)
+set_target_properties(dbrx_text_rust PROPERTIES IMPORTED_LOCATION ${rust_library})
+target_link_libraries(dbrx_text_rust INTERFACE Threads::Threads ${CMAKE_DL_LIBS} m)
+add_dependencies(dbrx_text_rust rust_build)

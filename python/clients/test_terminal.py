@@ -1,0 +1,161 @@
+"""`dbrx chat` as a person uses it, over a pseudo-terminal, and the other commands of the terminal."""
+
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import time
+
+import pytest
+
+from conftest import BINARY, MODEL, ROOT
+
+PROMPT = "> "
+
+
+class Terminal:
+    """A program on a terminal of its own."""
+
+    def __init__(self, *command, state_home):
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.environ.update(XDG_STATE_HOME=str(state_home), TERM="dumb")
+            os.execv(command[0], command)
+        self.text = ""
+
+    def read_until(self, pattern, seconds=60):
+        """What came since the last call, up to and including the pattern."""
+        deadline = time.monotonic() + seconds
+        while not (found := re.search(pattern, self.text)):
+            ready, _, _ = select.select([self.fd], [], [], max(0, deadline - time.monotonic()))
+            if not ready:
+                raise AssertionError(f"no {pattern!r} in {self.text!r}")
+            self.text += os.read(self.fd, 65536).decode(errors="replace")
+        seen, self.text = self.text[:found.end()], self.text[found.end():]
+        return seen
+
+    def send(self, text):
+        os.write(self.fd, text.encode())
+
+    def exit_code(self):
+        """Reads to the end and waits."""
+        while True:
+            try:
+                if not os.read(self.fd, 65536):
+                    break
+            except OSError:  # Linux reports the end of a terminal this way
+                break
+        os.close(self.fd)
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+@pytest.fixture
+def chat(tmp_path):
+    def start(*flags):
+        terminal = Terminal(BINARY, "chat", "--model", MODEL, *flags, state_home=tmp_path)
+        terminal.read_until(re.escape(PROMPT))
+        return terminal
+    return start
+
+
+def test_a_question_is_answered_and_the_program_leaves_cleanly(chat):
+    terminal = chat("--temperature", "0", "--max-tokens", "20")
+    terminal.send("Who are you?\n")
+    answer = terminal.read_until(r"tokens, [0-9.]+ per second")
+    assert len(answer.splitlines()) >= 2
+    terminal.read_until(re.escape(PROMPT))
+    terminal.send("/quit\n")
+    assert terminal.exit_code() == 0
+
+
+def test_ctrl_c_stops_the_answer_and_not_the_program(chat):
+    terminal = chat("--temperature", "2", "--top-p", "1")
+    for _ in range(5):  # a hot answer may end by itself before the signal arrives
+        terminal.send("Tell me a very long story.\n")
+        terminal.read_until(r"story\.\r?\n")
+        os.kill(terminal.pid, signal.SIGINT)
+        if "stopped" in terminal.read_until(r"per second[^)]*\)"):
+            break
+    else:
+        raise AssertionError("no answer was stopped")
+    terminal.read_until(re.escape(PROMPT))
+    terminal.send("/help\n")
+    terminal.read_until("/reset")
+    terminal.send("\x04")  # Ctrl-D
+    assert terminal.exit_code() == 0
+
+
+def test_ctrl_c_at_the_prompt_does_not_end_the_program(chat):
+    terminal = chat()
+    terminal.send("half a line")
+    terminal.read_until("half a line")
+    terminal.send("\x03")
+    terminal.read_until(re.escape(PROMPT))
+    terminal.send("/quit\n")
+    assert terminal.exit_code() == 0
+
+
+def test_system_prompt_and_reset_change_the_conversation(chat):
+    terminal = chat("--temperature", "0", "--max-tokens", "8")
+    for command, reply in (("/system Answer in one word.", r"\(system prompt set\)"), ("/system", "Answer in one word."),
+                           ("/reset", r"\(conversation forgotten\)"), ("/nonsense", "unknown command /nonsense")):
+        terminal.send(command + "\n")
+        terminal.read_until(re.escape(command) + r"\r?\n")  # the echo
+        terminal.read_until(reply)
+        terminal.read_until(re.escape(PROMPT))
+    terminal.send("/quit\n")
+    assert terminal.exit_code() == 0
+
+
+def test_lines_are_remembered_between_sessions(chat):
+    for expected in (None, "Say something"):
+        terminal = chat("--max-tokens", "4")
+        if expected:
+            terminal.send("\x10")  # Ctrl-P: the line before
+            terminal.read_until(expected)
+            terminal.send("\n")
+        else:
+            terminal.send("Say something\n")
+        terminal.read_until("per second")
+        terminal.read_until(re.escape(PROMPT))
+        terminal.send("\x04")
+        assert terminal.exit_code() == 0
+
+
+def test_a_pipe_works_without_a_terminal():
+    result = subprocess.run([BINARY, "chat", "--model", MODEL, "--temperature", "0", "--max-tokens", "8"],
+                            input="Hello\n/reset\nHello\n", capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0
+    first, second = result.stdout.split("(conversation forgotten)\n")
+    assert first == second != ""
+
+
+def test_inspect_knows_the_released_model_from_its_config_alone():
+    result = subprocess.run([BINARY, "inspect", "--model", ROOT / "testdata/dbrx"], capture_output=True, text=True)
+    assert result.returncode == 0
+    for fact in ("131,596,523,520", "323 tensors", "36,469,708,800", "35,853,146,112", "C(16, 4) = 1,820", "163,840 B"):
+        assert fact in result.stdout
+
+
+@pytest.mark.parametrize("command", ["serve", "chat", "inspect", "tokenize"])
+def test_a_missing_model_directory_is_named(command):
+    result = subprocess.run([BINARY, command, "--model", "/no/such/model"], capture_output=True, text=True,
+                            stdin=subprocess.DEVNULL)
+    assert result.returncode == 1
+    assert "/no/such/model" in result.stderr and len(result.stderr.splitlines()) == 1
+
+
+def test_a_half_downloaded_model_is_named(tmp_path):
+    for path in (ROOT / "models/dbrx-nano").iterdir():
+        content = path.read_bytes()
+        (tmp_path / path.name).write_bytes(content[:len(content) // 2] if path.suffix == ".safetensors" else content)
+    result = subprocess.run([BINARY, "serve", "--model", tmp_path, "--port", "0"], capture_output=True, text=True)
+    assert result.returncode == 1
+    assert "model.safetensors" in result.stderr and "truncated" in result.stderr
+
+
+def test_an_instruction_set_that_the_machine_lacks_is_refused():
+    result = subprocess.run([BINARY, "chat", "--model", MODEL, "--isa", "sse9"], capture_output=True, text=True)
+    assert result.returncode == 1 and "sse9" in result.stderr

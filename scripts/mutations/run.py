@@ -1,0 +1,156 @@
+#!/usr/bin/env python3
+"""Proves that the golden tests notice the known ways to get DBRX wrong.
+
+Each mutation below is one mistake that other engines have made, written as text replacements in our own sources. The
+tree is copied to build/mutations, each mutation is built there, and the golden tests must fail. A mutation that no
+test catches, or whose text is no longer in the source, makes this script fail.
+
+    python3 scripts/mutations/run.py [name ...]      (needs a finished scripts/test.sh; about 5 minutes)
+"""
+
+import pathlib
+import shutil
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+COPY = ROOT / "build" / "mutations"
+MODEL = "src/model/"
+KERNELS = "src/kernels/"
+
+# name -> [(file, text, replacement)]
+MUTATIONS = {
+    "RMS instead of LayerNorm": [
+        (KERNELS + "norm/norm_scalar.cc", "const float mean = sum_lanes(lanes) / d;", "const float mean = 0 * sum_lanes(lanes);"),
+    ],
+    "clip after RoPE": [
+        (MODEL + "dbrx.cc", "    if (config_.clip_qkv) clip(context, qkv, *config_.clip_qkv);\n", ""),
+        (MODEL + "dbrx.cc", '    tap(at.output, at.layer, "q_rope", q);',
+         '    if (config_.clip_qkv) clip(context, qkv, *config_.clip_qkv);\n    tap(at.output, at.layer, "q_rope", q);'),
+    ],
+    "clip only on Q and K": [
+        (MODEL + "dbrx.cc", "clip(context, qkv, *config_.clip_qkv)",
+         "clip(context, qkv.columns(0, q_dim + kv_dim), *config_.clip_qkv)"),
+    ],
+    "interleaved RoPE": [
+        (KERNELS + "rope/rope.cc", "const float low = x[j];\n    const float high = x[j + half];\n    x[j] =",
+         "const float low = x[2 * j];\n    const float high = x[2 * j + 1];\n    x[2 * j] ="),
+        (KERNELS + "rope/rope.cc", "x[j + half] = high", "x[2 * j + 1] = high"),
+    ],
+    "theta 10000": [
+        (MODEL + "dbrx.cc", "config_.head_dim, config_.rope_theta)", "config_.head_dim, 10000)"),
+    ],
+    "KV head h % K": [
+        (KERNELS + "attention/attention.cc", "const int64_t column = kv_head * group * cache.head_dim;",
+         "const int64_t column = kv_head * cache.head_dim;\n  CHECK_EQ(group, cache.n_kv_heads);"),
+        (KERNELS + "attention/attention.cc", "  kernel.run({.q = args.q.row(span.first_row + row) + column,\n              .n_heads = group,",
+         "  for (int64_t h = 0; h < group; ++h)\n  kernel.run({.q = args.q.row(span.first_row + row) + column + h * cache.n_kv_heads * cache.head_dim,\n              .n_heads = 1,"),
+        (KERNELS + "attention/attention.cc", ".out = args.out.row(span.first_row + row) + column}",
+         ".out = args.out.row(span.first_row + row) + column + h * cache.n_kv_heads * cache.head_dim}"),
+    ],
+    "w1 and v1 swapped": [
+        (MODEL + "dbrx_load.cc", ".gate = pack_linear(rows(w1,", ".gate = pack_linear(rows(v1,"),
+        (MODEL + "dbrx_load.cc", ".up = pack_linear(rows(v1,", ".up = pack_linear(rows(w1,"),
+    ],
+    "w2 transposed-reshaped": [
+        (MODEL + "dbrx_load.cc", "pack_linear(transposed_rows(w2, e * f, d, f))",
+         "pack_linear(rows(w2, e * d, d, f))"),
+    ],
+    "no renormalisation": [
+        (MODEL + "dbrx.cc", ".norm_p = config_.router_norm_p,", ".norm_p = 0,"),
+    ],
+    "top-k before softmax, no norm": [
+        (KERNELS + "moe/route.cc", "if (args.norm_p == 0) return;",
+         "norm = 0;\n  for (int64_t j = 0; j < k; ++j) norm += weights[j];"),
+        (KERNELS + "moe/route.cc", "  if (args.norm_p == 2) norm = std::sqrt(norm);\n", ""),
+    ],
+    "weight before activation": [
+        (KERNELS + "moe/experts.cc", "// hidden = silu(gate x) * up x for",
+         "const ExpertsArgs* mutated = nullptr;\n// hidden = silu(gate x) * up x for"),
+        (KERNELS + "moe/experts.cc", "      moe.silu_mul(row,",
+         "      const int64_t slot = group.slots[static_cast<size_t>(first + r)];\n"
+         "      for (int64_t c = 0; c < n_outputs; ++c) row[c] *= mutated->weights.row(slot / mutated->ids.cols)[slot % mutated->ids.cols];\n"
+         "      moe.silu_mul(row,"),
+        (KERNELS + "moe/experts.cc", "args.weights.row(row)[j], args.y.cols", "1.0F, args.y.cols"),
+        (KERNELS + "moe/experts.cc", "  check(args);\n  if (args.x.rows == 0) return;",
+         "  check(args);\n  mutated = &args;\n  if (args.x.rows == 0) return;"),
+    ],
+    "norm_2 before the residual add": [
+        (MODEL + "dbrx.cc", "    add(context, x, a);\n",
+         "    layer_norm(context, {.x = a, .weight = layer.norm_2.data(), .eps = config_.norm_eps, .y = a});\n    add(context, x, a);\n"),
+        (MODEL + "dbrx.cc", "layer_norm(context, {.x = x, .weight = layer.norm_2.data(), .eps = config_.norm_eps, .y = m});",
+         "std::memcpy(m.data, x.data, static_cast<size_t>(x.rows * x.cols) * sizeof(float));"),
+    ],
+    "eps 1e-6": [(MODEL + "dbrx_config.cc", "kNormEps = 1e-5F", "kNormEps = 1e-6F")],
+    "eps 1e-12": [(MODEL + "dbrx_config.cc", "kNormEps = 1e-5F", "kNormEps = 1e-12F")],
+    "expert-minor row order": [
+        (MODEL + "dbrx_load.cc", ".gate = pack_linear(rows(w1, e * f, f, d)),",
+         ".gate = pack_linear([&] { LinearSource s = rows(w1, e, f, d); s.out_stride = config_.n_experts * d; return s; }()),"),
+    ],
+}
+
+
+def run(*command, **options):
+    return subprocess.run(command, cwd=COPY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+
+
+def prepare():
+    COPY.mkdir(parents=True, exist_ok=True)
+    for name in ("src", "cmake", "testdata", "CMakeLists.txt", "CMakePresets.json"):
+        source, target = ROOT / name, COPY / name
+        if target.is_dir():
+            shutil.rmtree(target)
+        (shutil.copytree if source.is_dir() else shutil.copy2)(source, target)
+    (COPY / "build").mkdir(exist_ok=True)
+    cargo = COPY / "build" / "cargo"
+    if not cargo.exists():
+        cargo.symlink_to(ROOT / "build" / "cargo")
+    for command in (("cmake", "--preset", "release", "-DDBRX_TESTS=ON"), ("ninja", "-C", "build/release", "test_model")):
+        result = run(*command)
+        if result.returncode != 0:
+            sys.exit(result.stdout + "\nthe tree does not build as it is")
+    if golden_tests().returncode != 0:
+        sys.exit("the golden tests fail without any mutation")
+
+
+def golden_tests():
+    return run("build/release/test_model", "--gtest_filter=*Golden*", "--gtest_brief=1")
+
+
+def caught(replacements):
+    """Applies, builds, tests and takes back. Returns how the mutation ended."""
+    originals = {}
+    try:
+        for name, text, replacement in replacements:
+            path = COPY / name
+            content = path.read_text()
+            originals.setdefault(path, content)
+            if content.count(text) != 1:
+                return f"STALE: {name} has {content.count(text)} times: {text!r}"
+            path.write_text(content.replace(text, replacement))
+        build = run("ninja", "-C", "build/release", "test_model")
+        if build.returncode != 0:
+            return "STALE: does not build\n" + build.stdout[-2000:]
+        tests = golden_tests()
+        return "caught" if tests.returncode != 0 else "MISSED"
+    finally:
+        for path, content in originals.items():
+            path.write_text(content)
+
+
+def main():
+    names = sys.argv[1:] or list(MUTATIONS)
+    prepare()
+    bad = 0
+    for name in names:
+        start = time.monotonic()
+        outcome = caught(MUTATIONS[name])
+        bad += outcome != "caught"
+        print(f"{name:34} {outcome} ({time.monotonic() - start:.0f} s)", flush=True)
+    print(f"{len(names) - bad} passed, {bad} failed")
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

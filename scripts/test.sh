@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds, and runs every test.
+#   scripts/test.sh         units, goldens, laws of the engine, real clients on the default model
+#   scripts/test.sh --all   + formatting, clang-tidy of changed files, clang build, ASan+UBSan, TSan, and
+#                             every instruction set forced once (what continuous integration runs)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+all=0
+case "${1:-}" in
+  "") ;;
+  --all) all=1 ;;
+  *) echo "usage: scripts/test.sh [--all]" >&2; exit 2 ;;
+esac
+
+n_stages=0
+started=$SECONDS
+stage() {
+  n_stages=$((n_stages + 1))
+  echo
+  echo "== $1 ($((SECONDS - started)) s)"
+}
+
+# Runs the test binaries of a build; further arguments go to CTest.
+run_ctest() {
+  local build=$1
+  shift
+  ctest --test-dir "$build" --output-on-failure -j "$(nproc)" --no-tests=error "$@" |
+    grep -v -E '^ *(Start|[0-9]+/[0-9]+ Test.*Passed)' || return 1
+}
+
+stage "setup"
+if [ $all = 1 ]; then scripts/setup.sh all; else scripts/setup.sh test; fi
+
+stage "house rules"
+scripts/checks/includes.sh
+scripts/checks/sizes.sh
+if [ $all = 1 ]; then scripts/checks/format.sh; fi
+
+stage "build: release"
+DBRX_WITH_TESTS=1 scripts/build.sh release
+scripts/checks/kernel_symbols.sh build/release
+
+stage "unit tests: release"
+run_ctest build/release
+
+stage "tokenizer: npm's tiktoken"
+scripts/tiktoken/test.sh
+
+stage "clients: openai for Python"
+python/clients/run.sh
+
+stage "clients: openai for Node"
+scripts/clients/run.sh
+
+if [ $all = 1 ]; then
+  # Forced instruction sets and sanitizers run the kernels and the tiny model, not the default model.
+  for isa in scalar avx2 avx512; do
+    stage "tiny model, forced to $isa"
+    DBRX_ISA=$isa run_ctest build/release -R '^(model|engine)\.'
+  done
+
+  stage "build and test: clang"
+  scripts/build.sh clang
+  run_ctest build/clang
+
+  stage "clang-tidy: changed files"
+  scripts/checks/tidy.sh build/clang
+
+  stage "build and test: ASan + UBSan"
+  scripts/build.sh asan
+  run_ctest build/asan
+
+  stage "build and test: TSan"
+  scripts/build.sh tsan
+  run_ctest build/tsan -R '^(base|engine|server)\.'
+fi
+
+echo
+echo "all $n_stages stages passed in $((SECONDS - started)) s"

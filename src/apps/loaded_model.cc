@@ -1,0 +1,110 @@
+#include "apps/loaded_model.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "base/error.h"
+
+namespace dbrx {
+namespace {
+
+// Raised when a change of the arithmetic changes any bit of any answer.
+constexpr int kNumericsVersion = 1;
+
+Format parse_kv_format(const std::string& name) {
+  if (name == "bf16") return Format::bf16;
+  if (name == "f32") return Format::f32;
+  throw Error(Code::invalid_argument, "--kv-cache-dtype: expected bf16 or f32, found '" + name + "'");
+}
+
+// Room for every sequence at full length, within a fifth of the machine's memory, and for one whole
+// context at least.
+int64_t default_kv_tokens(const ModelConfig& config, const ModelFlags& flags, int64_t context,
+                          Format format) {
+  const int64_t memory = sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
+  const int64_t affordable = memory / 5 / KvCache::bytes_per_token(config, format);
+  return std::max(context, std::min(flags.max_sequences * context, affordable));
+}
+
+EngineOptions engine_options(const LoadedModel& loaded, const ModelFlags& flags) {
+  EngineOptions options;
+  options.max_sequences = flags.max_sequences;
+  options.max_batched_tokens = flags.max_batched_tokens;
+  options.max_queued_requests = flags.max_queue;
+  options.max_context = flags.max_context;
+  options.kv_format = parse_kv_format(flags.kv_format);
+  options.eos_token_ids = loaded.generation.eos_token_ids;
+  const int64_t context = flags.max_context > 0 ? flags.max_context : loaded.config.max_seq_len;
+  const int64_t tokens = flags.kv_cache_tokens > 0
+                             ? flags.kv_cache_tokens
+                             : default_kv_tokens(loaded.config, flags, context, options.kv_format);
+  options.kv_blocks = (tokens + kKvBlockTokens - 1) / kKvBlockTokens;
+  return options;
+}
+
+// A line that is overwritten while weights are read, on a terminal only.
+LoadOptions show_progress() {
+  LoadOptions options;
+  if (isatty(STDERR_FILENO) == 0) return options;
+  options.progress = [](int64_t done, int64_t total) {
+    std::fprintf(stderr, "\rloading weights: %.2f of %.2f GB%s", static_cast<double>(done) / 1e9,
+                 static_cast<double>(total) / 1e9, done == total ? "\n" : "");
+  };
+  return options;
+}
+
+}  // namespace
+
+void add_model_flags(CLI::App& app, ModelFlags& flags) {
+  app.add_option("-m,--model", flags.model_dir, "model directory (Hugging Face layout)")->required();
+  app.add_option("--chat-template", flags.chat_template, "Jinja file instead of the model's own");
+  app.add_option("-t,--threads", flags.threads, "threads that compute (default: all CPUs)")
+      ->check(CLI::Range(1, 4096));
+  app.add_option("--isa", flags.isa,
+                 "highest instruction set: scalar, avx2, avx512, amx (also DBRX_ISA)");
+  app.add_option("--max-model-len", flags.max_context, "longest sequence (default: the model's)")
+      ->check(CLI::Range(int64_t{2}, int64_t{1} << 31));
+  app.add_option("--max-num-seqs", flags.max_sequences, "sequences in one step")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  app.add_option("--max-num-batched-tokens", flags.max_batched_tokens, "tokens in one step")
+      ->check(CLI::Range(1, 65536))
+      ->capture_default_str();
+  app.add_option("--max-queue", flags.max_queue, "requests that wait; more are answered 429")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  app.add_option("--kv-cache-dtype", flags.kv_format, "bf16 or f32")->capture_default_str();
+  app.add_option("--kv-cache-tokens", flags.kv_cache_tokens,
+                 "tokens that the KV cache holds (default: a fifth of the memory at most)")
+      ->check(CLI::Range(int64_t{64}, int64_t{1} << 40));
+}
+
+LoadedModel load_for_generation(const ModelFlags& flags) {
+  LoadedModel loaded;
+  const Isa isa = choose_isa(flags.isa);
+  loaded.config = load_config(flags.model_dir);
+  loaded.generation = load_generation_config(flags.model_dir, loaded.config);
+  loaded.tokenizer = std::make_unique<Tokenizer>(Tokenizer::load(flags.model_dir));
+  if (loaded.tokenizer->n_ids() > loaded.config.vocab_size) {
+    throw Error(Code::corrupt, flags.model_dir + ": the tokenizer has " +
+                                   std::to_string(loaded.tokenizer->n_ids()) +
+                                   " ids, more than vocab_size " +
+                                   std::to_string(loaded.config.vocab_size) + " of config.json");
+  }
+  loaded.chat_template = ChatTemplate::load(flags.model_dir, flags.chat_template);
+  loaded.model = load_model(flags.model_dir, show_progress());
+  const int threads = flags.threads > 0 ? flags.threads : available_cpus();
+  loaded.context = std::make_unique<Context>(isa, threads);
+  loaded.engine = std::make_unique<Engine>(*loaded.context, *loaded.model, loaded.tokenizer.get(),
+                                           engine_options(loaded, flags));
+  return loaded;
+}
+
+std::string fingerprint(const LoadedModel& loaded, const ModelFlags& flags) {
+  return "dbrx-n" + std::to_string(kNumericsVersion) + "-" +
+         std::string(format_info(loaded.model->weight_format()).name) + "-kv-" + flags.kv_format;
+}
+
+}  // namespace dbrx

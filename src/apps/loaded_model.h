@@ -1,0 +1,51 @@
+// Everything that a command needs to generate text: flags shared by serve and chat, and the wiring of
+// model, text and engine.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/context.h"
+#include "engine/engine.h"
+#include "model/config.h"
+#include "model/model.h"
+#include "text/chat_template.h"
+#include "text/tokenizer.h"
+
+namespace dbrx {
+
+struct ModelFlags {
+  std::string model_dir;
+  std::string chat_template;  // file; empty: the checkpoint's own
+  std::string isa;            // empty: DBRX_ISA, else the best
+  std::string kv_format = "bf16";
+  int threads = 0;            // 0: every CPU that the process may use
+  int64_t max_context = 0;    // 0: the model's
+  int64_t max_sequences = 64;
+  int64_t max_batched_tokens = 512;
+  int64_t max_queue = 1024;
+  int64_t kv_cache_tokens = 0;  // 0: see default_kv_tokens
+};
+
+void add_model_flags(CLI::App& app, ModelFlags& flags);
+
+struct LoadedModel {
+  ModelConfig config;
+  GenerationConfig generation;
+  std::unique_ptr<Context> context;
+  std::unique_ptr<Model> model;
+  std::unique_ptr<Tokenizer> tokenizer;
+  std::optional<ChatTemplate> chat_template;
+  std::unique_ptr<Engine> engine;
+};
+
+// Loads everything, printing progress to stderr when that is a terminal. Throws Error.
+LoadedModel load_for_generation(const ModelFlags& flags);
+
+// Names what decides the bits of an answer: numerics version, weight format, cache format.
+std::string fingerprint(const LoadedModel& loaded, const ModelFlags& flags);
+
+}  // namespace dbrx

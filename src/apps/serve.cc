@@ -1,0 +1,125 @@
+// `dbrx serve`: the HTTP server in front of the engine.
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "apps/commands.h"
+#include "apps/loaded_model.h"
+#include "base/error.h"
+#include "server/server.h"
+
+namespace dbrx {
+namespace {
+
+struct ServeFlags {
+  ModelFlags model;
+  ServerOptions server;
+  std::string log_level = "info";
+  double shutdown_seconds = 30;
+};
+
+bool is_loopback(const std::string& host) {
+  return host == "localhost" || host == "::1" || host.starts_with("127.");
+}
+
+// "models/dbrx-nano/" -> "dbrx-nano"
+std::string directory_name(const std::string& model_dir) {
+  std::filesystem::path path = std::filesystem::absolute(model_dir).lexically_normal();
+  if (path.filename().empty()) path = path.parent_path();
+  return path.filename().string();
+}
+
+// Logs go to stderr; stdout has the two lines that a person or a script waits for.
+void start_logging(const std::string& level) {
+  spdlog::set_default_logger(spdlog::stderr_color_mt("dbrx"));
+  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v");
+  spdlog::set_level(spdlog::level::from_str(level));
+}
+
+void print_welcome(const ServerOptions& options, uint16_t port, bool has_chat_template) {
+  const std::string host = options.host == "0.0.0.0" || options.host == "::" ? "127.0.0.1"
+                           : options.host.find(':') != std::string::npos     ? "[" + options.host + "]"
+                                                                             : options.host;
+  const std::string url = "http://" + host + ":" + std::to_string(port);
+  std::printf("dbrx serves %s at %s\n", options.model_names.front().c_str(), url.c_str());
+  if (has_chat_template) {
+    std::printf(
+        "try: curl -N %s/v1/chat/completions -H 'Content-Type: application/json' -d "
+        "'{\"messages\": [{\"role\": \"user\", \"content\": \"Who are you?\"}], \"stream\": true}'\n",
+        url.c_str());
+  } else {
+    std::printf(
+        "try: curl -N %s/v1/completions -H 'Content-Type: application/json' -d "
+        "'{\"prompt\": \"Once upon a time\", \"stream\": true}'\n",
+        url.c_str());
+  }
+  std::fflush(stdout);
+}
+
+int serve(ServeFlags& flags) {
+  const auto start = std::chrono::steady_clock::now();
+  start_logging(flags.log_level);
+  LoadedModel loaded = load_for_generation(flags.model);
+  ServerOptions& options = flags.server;
+  if (options.model_names.empty()) options.model_names = {directory_name(flags.model.model_dir)};
+  options.version = DBRX_VERSION;
+  options.system_fingerprint = fingerprint(loaded, flags.model);
+  options.shutdown_timeout =
+      std::chrono::milliseconds(static_cast<int64_t>(flags.shutdown_seconds * 1000));
+  const bool has_chat_template = loaded.chat_template.has_value();
+  Server server(options, *loaded.engine, *loaded.tokenizer, std::move(loaded.chat_template));
+  const uint16_t port = server.bind();
+  if (!is_loopback(options.host)) {
+    spdlog::warn("listening on {} without keys: everybody who reaches this machine can use the model",
+                 options.host);
+  }
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  spdlog::info("ready after {:.2f} s: {} threads, {}, {}", seconds,
+               loaded.context->pool.n_threads(), isa_name(loaded.context->isa),
+               options.system_fingerprint);
+  print_welcome(options, port, has_chat_template);
+  std::thread engine_thread([&loaded] { loaded.engine->run(); });
+  server.run();
+  loaded.engine->stop(/*abort=*/true);
+  engine_thread.join();
+  spdlog::info("stopped");
+  return 0;
+}
+
+}  // namespace
+
+CommandMain setup_serve(CLI::App& app) {
+  auto flags = std::make_shared<ServeFlags>();
+  add_model_flags(app, flags->model);
+  ServerOptions& server = flags->server;
+  app.add_option("--host", server.host, "address to listen on")->capture_default_str();
+  app.add_option("-p,--port", server.port, "0: any free port")->capture_default_str();
+  app.add_option("--served-model-name", server.model_names,
+                 "names that requests may use (default: the directory's)");
+  app.add_option("--body-limit", server.body_limit, "largest request body, in bytes")
+      ->check(CLI::Range(size_t{1024}, size_t{1} << 34))
+      ->capture_default_str();
+  app.add_option("--max-connections", server.max_connections)
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  app.add_option("--shutdown-timeout", flags->shutdown_seconds,
+                 "seconds that answers in progress get after SIGTERM")
+      ->check(CLI::Range(0.0, 86400.0))
+      ->capture_default_str();
+  app.add_flag("--strict-params", server.strict_params,
+               "answer 400 to unknown parameters instead of ignoring them");
+  app.add_option("--log-level", flags->log_level)
+      ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
+      ->capture_default_str();
+  return [flags] { return serve(*flags); };
+}
+
+}  // namespace dbrx

@@ -1,0 +1,143 @@
+#include "engine/engine.h"
+
+#include <algorithm>
+#include <random>
+
+#include "base/error.h"
+#include "engine/engine_state.h"
+#include "engine/validate.h"
+
+namespace dbrx {
+namespace {
+
+EngineOptions resolve(EngineOptions options, const ModelConfig& config) {
+  const auto require = [](bool valid, const char* message) {
+    if (!valid) throw Error(Code::invalid_argument, message);
+  };
+  if (options.max_context == 0) options.max_context = config.max_seq_len;
+  if (options.kv_blocks == 0) options.kv_blocks = blocks_for(options.max_context);
+  require(options.max_context >= 2 && options.max_context <= config.max_seq_len,
+          "max_context must be from 2 to the model's own limit");
+  require(options.max_batched_tokens >= 1, "max_batched_tokens must be at least 1");
+  require(options.max_sequences >= 1 && options.max_sequences <= kMaxLogitRows,
+          "max_sequences must be from 1 to 256");
+  require(options.max_queued_requests >= 1, "max_queued_requests must be at least 1");
+  require(
+      options.kv_blocks >= blocks_for(options.max_context),
+      "kv_blocks: the cache must hold at least one whole context; lower max_context or give the "
+      "cache more memory");
+  for (const int32_t id : options.eos_token_ids) {
+    require(id >= 0 && id < config.vocab_size, "eos_token_ids: an id is outside the vocabulary");
+  }
+  return options;
+}
+
+SchedulerLimits scheduler_limits(const EngineOptions& options) {
+  return {.max_sequences = std::min(options.max_sequences, options.max_batched_tokens),
+          .max_rows = options.max_batched_tokens};
+}
+
+// Rows of the head that belong to no token: holes and padding, whose logits were never trained.
+std::vector<int32_t> ids_without_token(const Tokenizer* tokenizer, int64_t vocab_size) {
+  std::vector<int32_t> ids;
+  if (tokenizer == nullptr) return ids;
+  for (int32_t id = 0; id < vocab_size; ++id) {
+    const bool exists = id < tokenizer->n_ids() &&
+                        (tokenizer->is_special(id) || !tokenizer->token_bytes(id).empty());
+    if (!exists) ids.push_back(id);
+  }
+  return ids;
+}
+
+uint64_t random_seed() {
+  std::random_device device;
+  const uint64_t high = device();
+  return high << 32 | device();
+}
+
+}  // namespace
+
+Engine::State::State(Context& context_in, Model& model_in, const Tokenizer* tokenizer_in,
+                     EngineOptions options_in)
+    : context(context_in),
+      model(model_in),
+      tokenizer(tokenizer_in),
+      options(resolve(std::move(options_in), model.config())),
+      cache(model.config(), options.kv_format, options.kv_blocks),
+      blocks(options.kv_blocks),
+      scheduler(scheduler_limits(options), blocks),
+      sampler(model.config().vocab_size, ids_without_token(tokenizer, model.config().vocab_size)) {
+  const auto n_rows = static_cast<size_t>(options.max_batched_tokens);
+  const auto n_sequences = static_cast<size_t>(options.max_sequences);
+  batch.tokens.reserve(n_rows);
+  batch.positions.reserve(n_rows);
+  batch.spans.reserve(n_sequences);
+  batch.logit_rows.reserve(n_sequences);
+  sampled.reserve(n_sequences);
+  samples.resize(n_sequences);
+  const auto n_workers = static_cast<size_t>(context.pool.n_threads());
+  scratch.assign(n_workers, SampleScratch(model.config().vocab_size));
+  banned.resize(n_workers);
+  end_step();
+}
+
+Engine::Engine(Context& context, Model& model, const Tokenizer* tokenizer, EngineOptions options)
+    : state_(std::make_unique<State>(context, model, tokenizer, std::move(options))) {}
+
+Engine::~Engine() = default;
+
+int64_t Engine::max_context() const { return state_->options.max_context; }
+
+SubmitResult Engine::submit(std::shared_ptr<Request> request) {
+  CHECK(request != nullptr);
+  State& s = *state_;
+  validate_request(*request, {.vocab_size = s.model.config().vocab_size,
+                              .max_context = s.options.max_context,
+                              .has_text = s.tokenizer != nullptr});
+  const uint64_t seed = request->seed ? *request->seed : random_seed();
+  {
+    const std::lock_guard lock(s.mutex);
+    if (s.stopping) return SubmitResult::stopping;
+    if (s.n_queued >= s.options.max_queued_requests) return SubmitResult::queue_full;
+    ++s.n_queued;
+    s.inbox.emplace_back(std::move(request), seed);
+  }
+  s.wake.notify_one();
+  return SubmitResult::ok;
+}
+
+bool Engine::step() {
+  State& s = *state_;
+  const bool admitted = s.admit();
+  const bool scheduled = s.schedule();
+  if (scheduled) {
+    s.fill_batch();
+    if (s.forward()) {
+      s.sample();
+      s.emit();
+    }
+  }
+  s.end_step();
+  return admitted || scheduled;
+}
+
+void Engine::run() {
+  flush_denormals();
+  while (state_->wait_for_work()) step();
+}
+
+void Engine::stop(bool abort) {
+  {
+    const std::lock_guard lock(state_->mutex);
+    state_->stopping = true;
+    state_->aborting |= abort;
+  }
+  state_->wake.notify_one();
+}
+
+EngineStats Engine::stats() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->published;
+}
+
+}  // namespace dbrx

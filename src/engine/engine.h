@@ -1,0 +1,77 @@
+// Continuous batching: who runs in the next step, where its cache lives, which token comes out. All
+// state is changed by one thread, the one that calls step(); submit() and stats() may be called
+// from any. docs/engine.md states the laws.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/context.h"
+#include "engine/request.h"
+#include "model/model.h"
+#include "text/tokenizer.h"
+
+namespace dbrx {
+
+struct EngineOptions {
+  int64_t max_sequences = 64;        // that run in one step
+  int64_t max_batched_tokens = 512;  // rows of one step: the prefill chunk
+  int64_t max_queued_requests = 1024;
+  int64_t max_context = 0;  // tokens of one sequence; 0: the model's
+  int64_t kv_blocks = 0;    // of 64 tokens; at least one whole context (0: just that)
+  Format kv_format = Format::bf16;
+  std::vector<int32_t> eos_token_ids = {};
+};
+
+enum class SubmitResult { ok, queue_full, stopping };
+
+struct EngineStats {
+  int64_t running = 0;  // sequences
+  // Requests that have not run yet, and sequences of others that wait: preempted, or further
+  // choices.
+  int64_t waiting = 0;
+  int64_t free_blocks = 0;
+  int64_t total_blocks = 0;
+  int64_t prompt_tokens = 0;  // since start
+  int64_t generated_tokens = 0;
+  int64_t preemptions = 0;
+  int64_t steps = 0;
+};
+
+class Engine {
+ public:
+  // tokenizer may be null when only token ids are wanted (events then have no text; stop strings
+  // are refused). model, tokenizer and context outlive the engine. Throws Error when options make
+  // no sense.
+  Engine(Context& context, Model& model, const Tokenizer* tokenizer, EngineOptions options);
+  // Requests that are still in it get no last event: stop() and run() to the end first.
+  ~Engine();
+
+  int64_t max_context() const;
+
+  // Queues a request. Throws Error(invalid_argument) when it can never run (empty prompt, id
+  // outside the vocabulary, longer than the context or than the cache, bad parameters).
+  SubmitResult submit(std::shared_ptr<Request> request);
+
+  // One step: admit, schedule, fill the batch, forward, sample, emit. False when there was nothing
+  // to do.
+  bool step();
+
+  // Steps until stop() was called; sleeps when idle. The engine thread's main function.
+  void run();
+
+  // No new requests are taken. Those that were taken, queued ones too, finish, unless `abort`: then
+  // they end as cancelled. run() returns when nothing is left. May be called from any thread, and
+  // again with `abort` when waiting takes too long.
+  void stop(bool abort);
+
+  EngineStats stats() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace dbrx

@@ -1,0 +1,95 @@
+// Counts calls of operator new in the steps of a warm engine. Covered: the engine itself, sampling,
+// text and the batch, with the fake model, which does not allocate when it is warm. Not covered: a
+// real model's forward pass, admission, the first and last step of a request, and sinks that keep
+// what they get (the event's memory is used again only when the sink leaves it alone).
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <memory>
+#include <new>
+
+#include "engine/engine.h"
+#include "engine/fake_model.h"
+#include "engine/test_client.h"
+
+namespace {
+
+std::atomic<bool> counting{false};
+std::atomic<int64_t> n_allocations{0};
+
+void* allocate(size_t bytes) noexcept {
+  if (counting.load(std::memory_order_relaxed)) ++n_allocations;
+  return std::malloc(bytes);
+}
+
+}  // namespace
+
+// The whole test binary runs with these; the forms for arrays call them. Not inlined, or GCC
+// believes that malloc's memory came from new.
+[[gnu::noinline]] void* operator new(size_t bytes) {
+  void* pointer = allocate(bytes);
+  if (pointer == nullptr) throw std::bad_alloc();
+  return pointer;
+}
+[[gnu::noinline]] void* operator new(size_t bytes, const std::nothrow_t&) noexcept {
+  return allocate(bytes);
+}
+[[gnu::noinline]] void operator delete(void* pointer) noexcept { std::free(pointer); }
+[[gnu::noinline]] void operator delete(void* pointer, size_t) noexcept { std::free(pointer); }
+
+namespace dbrx {
+namespace {
+
+int64_t allocations_of_100_steps(const std::vector<Call>& calls, int n_threads) {
+  Context context(Isa::scalar, n_threads);
+  FakeModel model(kTestVocab);
+  Engine engine(context, model, &test_tokenizer(), {.kv_blocks = 64, .eos_token_ids = {kEndId}});
+  for (const Call& call : calls) {
+    call->sink = [](Event&& event) { EXPECT_FALSE(event.tokens.empty()); };
+    submit(engine, call);
+  }
+  for (int i = 0; i < 100; ++i) engine.step();
+  n_allocations = 0;
+  counting = true;
+  for (int i = 0; i < 100; ++i) engine.step();  // more than one block of the cache
+  counting = false;
+  const int64_t n = n_allocations;
+  EXPECT_EQ(engine.stats().running, static_cast<int64_t>(calls.size()));
+  finish_all(engine);
+  return n;
+}
+
+std::vector<Call> decoding_calls() {
+  std::vector<Call> calls;
+  for (int32_t i = 0; i < 8; ++i) {
+    calls.push_back(make_call({i, 1, 2}, 300));
+    calls.back()->stop.ignore_eos = true;
+    calls.back()->stop.stop = {"no such thing"};
+  }
+  calls[1]->sampling = {.temperature = 0};
+  calls[2]->sampling = {.top_p = 0.9F, .top_k = 40};
+  calls[3]->sampling = {.min_p = 0.05F, .presence_penalty = 1, .repetition_penalty = 1.1F};
+  calls[4]->stop.min_tokens = 300;
+  return calls;
+}
+
+TEST(EngineAllocation, a_warm_step_does_not_allocate) {
+  EXPECT_EQ(allocations_of_100_steps(decoding_calls(), 1), 0);
+}
+
+TEST(EngineAllocation, a_warm_step_does_not_allocate_with_threads_either) {
+  EXPECT_EQ(allocations_of_100_steps(decoding_calls(), 2), 0);
+}
+
+TEST(EngineAllocation, the_counter_counts) {
+  counting = true;
+  n_allocations = 0;
+  auto pointer = std::make_unique<int>(1);
+  counting = false;
+  EXPECT_EQ(n_allocations, 1);
+  EXPECT_EQ(*pointer, 1);
+}
+
+}  // namespace
+}  // namespace dbrx

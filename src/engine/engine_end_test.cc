@@ -1,0 +1,277 @@
+// How requests end from outside: cancelled, refused, failed, shut down.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <thread>
+
+#include "base/error.h"
+#include "engine/engine.h"
+#include "engine/fake_model.h"
+#include "engine/test_client.h"
+
+namespace dbrx {
+namespace {
+
+struct Rig {
+  explicit Rig(EngineOptions options = {}) : engine(context, model, &test_tokenizer(), options) {}
+
+  Context context{Isa::scalar, 1};
+  FakeModel model{kTestVocab};
+  Engine engine;
+};
+
+Call long_call(int64_t n_prompt = 3, int64_t max_tokens = 200) {
+  Call call = make_call(std::vector<int32_t>(static_cast<size_t>(n_prompt), 5), max_tokens);
+  call->stop.ignore_eos = true;
+  return call;
+}
+
+void expect_cancelled(const Call& call, size_t n_tokens) {
+  ASSERT_TRUE(call.answer->ended);
+  for (const ChoiceAnswer& choice : call.answer->choices) {
+    EXPECT_EQ(choice.finish, FinishReason::cancelled);
+    EXPECT_EQ(choice.tokens.size(), n_tokens);
+  }
+}
+
+TEST(EngineCancel, ends_a_request_that_is_still_submitted) {
+  Rig rig;
+  const Call call = long_call();
+  submit(rig.engine, call);
+  call->cancelled = true;
+  EXPECT_TRUE(rig.engine.step());
+  expect_cancelled(call, 0);
+  EXPECT_EQ(rig.model.n_steps(), 0);
+  finish_all(rig.engine);
+}
+
+TEST(EngineCancel, ends_a_request_that_waits) {
+  Rig rig({.max_sequences = 1});
+  const Call running = long_call();
+  const Call waiting = long_call();
+  waiting->n_choices = 2;
+  submit(rig.engine, running);
+  submit(rig.engine, waiting);
+  rig.engine.step();
+  EXPECT_EQ(rig.engine.stats().waiting, 1);
+  waiting->cancelled = true;
+  rig.engine.step();
+  expect_cancelled(waiting, 0);
+  EXPECT_EQ(rig.engine.stats().waiting, 0);
+  finish_all(rig.engine);
+  EXPECT_EQ(running.answer->only().finish, FinishReason::length);
+}
+
+TEST(EngineCancel, ends_a_request_in_the_middle_of_its_prompt_and_frees_its_blocks_at_once) {
+  Rig rig({.max_batched_tokens = 100});
+  const Call call = long_call(500);
+  submit(rig.engine, call);
+  rig.engine.step();
+  rig.engine.step();
+  EXPECT_EQ(rig.engine.stats().total_blocks - rig.engine.stats().free_blocks, 4);
+  call->cancelled = true;
+  rig.engine.step();
+  expect_cancelled(call, 0);
+  EXPECT_EQ(rig.engine.stats().total_blocks, rig.engine.stats().free_blocks);
+  finish_all(rig.engine);
+}
+
+TEST(EngineCancel, ends_a_request_that_generates_with_the_text_it_held_back) {
+  Rig rig;
+  const Call call = long_call();
+  call->sampling.logit_bias = {{'a', 100}};
+  call->stop.stop = {"aaaaaaaaaaaaaaaaaaaaaaaab"};
+  submit(rig.engine, call);
+  for (int i = 0; i < 5; ++i) rig.engine.step();
+  EXPECT_EQ(call.answer->only().text, "");
+  call->cancelled = true;
+  rig.engine.step();
+  expect_cancelled(call, 5);
+  EXPECT_EQ(call.answer->only().text, "aaaaa");
+  finish_all(rig.engine);
+}
+
+TEST(EngineCancel, ends_every_choice_that_is_not_finished) {
+  Rig rig({.max_sequences = 2});
+  const Call call = long_call();
+  call->n_choices = 5;
+  submit(rig.engine, call);
+  rig.engine.step();
+  EXPECT_EQ(rig.engine.stats().running, 2);
+  EXPECT_EQ(rig.engine.stats().waiting, 3);
+  call->cancelled = true;
+  rig.engine.step();
+  ASSERT_TRUE(call.answer->ended);
+  for (const ChoiceAnswer& choice : call.answer->choices) {
+    EXPECT_EQ(choice.finish, FinishReason::cancelled);
+  }
+  finish_all(rig.engine);
+}
+
+TEST(EngineCancel, ends_a_request_that_was_evicted) {
+  Rig rig({.max_context = 203, .kv_blocks = 4});
+  const Call first = long_call();
+  const Call second = long_call();
+  submit(rig.engine, first);
+  submit(rig.engine, second);
+  while (rig.engine.stats().preemptions == 0) ASSERT_TRUE(rig.engine.step());
+  EXPECT_EQ(rig.engine.stats().waiting, 1);
+  second->cancelled = true;
+  rig.engine.step();
+  EXPECT_EQ(second.answer->only().finish, FinishReason::cancelled);
+  EXPECT_GT(second.answer->only().tokens.size(), 0U);
+  finish_all(rig.engine);
+  EXPECT_EQ(first.answer->only().finish, FinishReason::length);
+}
+
+TEST(EngineCancel, may_come_from_the_sink) {
+  Rig rig;
+  const Call call = long_call();
+  Request* request = call.request.get();
+  call->sink = [&, request](Event&& event) {
+    if (!event.finish && event.usage.completion_tokens == 3) request->cancelled = true;
+    receive(*call.answer, *request, event);
+  };
+  submit(rig.engine, call);
+  finish_all(rig.engine);
+  expect_cancelled(call, 3);
+}
+
+TEST(EngineQueue, refuses_what_does_not_fit_and_takes_more_when_something_started) {
+  Rig rig({.max_sequences = 1, .max_queued_requests = 2});
+  std::vector<Call> calls;
+  for (int i = 0; i < 4; ++i) calls.push_back(long_call(3, 5));
+  submit(rig.engine, calls[0]);
+  submit(rig.engine, calls[1]);
+  EXPECT_EQ(rig.engine.submit(calls[2].request), SubmitResult::queue_full);
+  rig.engine.step();  // the first one runs
+  EXPECT_EQ(rig.engine.stats().waiting, 1);
+  submit(rig.engine, calls[2]);
+  EXPECT_EQ(rig.engine.submit(calls[3].request), SubmitResult::queue_full);
+  calls[2]->cancelled = true;  // makes room, too
+  rig.engine.step();
+  submit(rig.engine, calls[3]);
+  finish_all(rig.engine);
+  for (const Call& call : calls) EXPECT_TRUE(call.answer->ended);
+}
+
+TEST(EngineQueue, a_refused_request_is_not_answered_and_throws_when_it_is_invalid) {
+  Rig rig;
+  const Call call = long_call();
+  call->prompt.clear();
+  EXPECT_THROW(rig.engine.submit(call.request), Error);
+  finish_all(rig.engine);
+  EXPECT_EQ(call.answer->n_events, 0);
+}
+
+TEST(EngineFailure, a_failed_step_ends_the_requests_of_its_batch_and_no_other) {
+  Rig rig({.max_sequences = 3});
+  const Call first = long_call();
+  first->n_choices = 4;  // one of them waits
+  const Call second = long_call(3, 10);
+  submit(rig.engine, first);
+  submit(rig.engine, second);
+  rig.model.before_step = [&](const Batch&) {
+    return rig.model.n_steps() == 5 ? StepResult::device_error : StepResult::ok;
+  };
+  while (!first.answer->ended) ASSERT_TRUE(rig.engine.step());
+  for (const ChoiceAnswer& choice : first.answer->choices) {
+    EXPECT_EQ(choice.finish, FinishReason::error);
+    EXPECT_NE(choice.error.find("device_error"), std::string::npos);
+  }
+  finish_all(rig.engine);
+  EXPECT_EQ(second.answer->only().finish, FinishReason::length);
+  const Call third = long_call(3, 10);
+  submit(rig.engine, third);
+  finish_all(rig.engine);
+  expect_same(*third.answer, *second.answer);
+}
+
+TEST(EngineFailure, a_logit_that_is_not_a_number_ends_its_choice_only) {
+  Rig rig;
+  const Call good = long_call(3, 20);
+  const Call bad = long_call(4, 20);
+  rig.model.script = [](std::span<const int32_t> history, std::span<float> logits) {
+    if (history[3] == 5 && history.size() == 10) logits[100] = std::nanf("");
+  };
+  good->prompt = {1, 2, 3, 4};
+  submit(rig.engine, good);
+  submit(rig.engine, bad);
+  finish_all(rig.engine);
+  EXPECT_EQ(good.answer->only().finish, FinishReason::length);
+  EXPECT_EQ(bad.answer->only().finish, FinishReason::error);
+  EXPECT_NE(bad.answer->only().error, "");
+  EXPECT_EQ(bad.answer->only().tokens.size(), 6U);
+}
+
+TEST(EngineStop, finishes_what_was_accepted_and_takes_nothing_new) {
+  Rig rig({.max_sequences = 1});
+  const Call first = long_call(3, 20);
+  const Call second = long_call(3, 20);
+  submit(rig.engine, first);
+  submit(rig.engine, second);
+  rig.engine.stop(false);
+  EXPECT_EQ(rig.engine.submit(long_call().request), SubmitResult::stopping);
+  rig.engine.run();
+  EXPECT_EQ(first.answer->only().finish, FinishReason::length);
+  EXPECT_EQ(second.answer->only().finish, FinishReason::length);
+}
+
+TEST(EngineStop, with_abort_cancels_what_runs_and_what_waits) {
+  Rig rig({.max_sequences = 1});
+  const Call first = long_call();
+  const Call second = long_call();
+  submit(rig.engine, first);
+  submit(rig.engine, second);
+  rig.engine.step();
+  rig.engine.stop(true);
+  rig.engine.run();
+  expect_cancelled(first, 1);
+  expect_cancelled(second, 0);
+  finish_all(rig.engine);
+}
+
+TEST(EngineThreads, serves_many_submitting_threads_and_sleeps_in_between) {
+  Context context(Isa::scalar, 2);
+  FakeModel model(kTestVocab);
+  Engine engine(context, model, &test_tokenizer(), {.max_sequences = 4, .max_queued_requests = 8});
+  std::thread loop([&] { engine.run(); });
+  std::atomic<int> n_ended{0};
+  std::atomic<int> n_cancelled{0};
+  std::vector<std::thread> clients;
+  for (int client = 0; client < 4; ++client) {
+    clients.emplace_back([&, client] {
+      for (int i = 0; i < 25; ++i) {
+        auto request = std::make_shared<Request>();
+        request->prompt = {client, i};
+        request->stop.max_tokens = 5 + i;
+        request->sink = [&](Event&& event) {
+          n_cancelled += event.finish == FinishReason::cancelled;
+          n_ended += event.last;
+        };
+        while (engine.submit(request) == SubmitResult::queue_full) std::this_thread::yield();
+        if (i % 5 == 0) request->cancelled = true;
+        EXPECT_LE(engine.stats().running, 4);
+        if (i % 10 == 9) {
+          while (engine.stats().running > 0) std::this_thread::yield();
+        }
+      }
+    });
+  }
+  for (std::thread& client : clients) client.join();
+  engine.stop(false);
+  loop.join();
+  EXPECT_EQ(n_ended, 100);
+  EXPECT_LE(n_cancelled, 20);
+  EXPECT_EQ(engine.stats().free_blocks, engine.stats().total_blocks);
+}
+
+TEST(EngineThreads, stop_wakes_an_idle_engine) {
+  Rig rig;
+  std::thread loop([&] { rig.engine.run(); });
+  rig.engine.stop(false);
+  loop.join();
+}
+
+}  // namespace
+}  // namespace dbrx

@@ -1,0 +1,274 @@
+// The six lines of a step, and how choices end.
+#include "engine/engine_state.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "engine/philox.h"
+
+namespace dbrx {
+namespace {
+
+const char* explain(StepResult result) {
+  switch (result) {
+    case StepResult::io_error:
+      return "the step failed: weights could not be read (io_error)";
+    case StepResult::device_error:
+      return "the step failed: an accelerator failed (device_error)";
+    case StepResult::peer_lost:
+      return "the step failed: another rank is gone (peer_lost)";
+    case StepResult::ok:
+      break;
+  }
+  return "the step failed";
+}
+
+bool contains(const std::vector<int32_t>& ids, int32_t id) {
+  return std::find(ids.begin(), ids.end(), id) != ids.end();
+}
+
+}  // namespace
+
+// Puts what was submitted in line and ends what was cancelled. False when there was neither.
+bool Engine::State::admit() {
+  bool abort = false;
+  {
+    const std::lock_guard lock(mutex);
+    arrivals.swap(inbox);
+    abort = aborting;
+  }
+  const bool any_arrived = !arrivals.empty();
+  for (auto& [request, seed] : arrivals) {
+    auto entry = std::make_unique<ActiveRequest>();
+    entry->request = std::move(request);
+    entry->seed = seed;
+    entry->arrival = n_arrived++;
+    entry->n_unfinished = entry->request->n_choices;
+    entry->choices.resize(static_cast<size_t>(entry->n_unfinished));
+    n_unstarted_choices += entry->n_unfinished;
+    int32_t choice = 0;
+    for (Sequence& sequence : entry->choices) {
+      sequence.owner = entry.get();
+      sequence.choice = choice++;
+      if (tokenizer != nullptr) sequence.text.emplace(*tokenizer, *entry->request);
+      scheduler.add(sequence);
+    }
+    active.push_back(std::move(entry));
+  }
+  arrivals.clear();
+  return end_cancelled(abort) || any_arrived;
+}
+
+bool Engine::State::end_cancelled(bool all) {
+  bool any = false;
+  for (const auto& entry : active) {
+    if (!all && !entry->request->cancelled.load(std::memory_order_acquire)) continue;
+    end_choices(*entry, FinishReason::cancelled, "");
+    any = true;
+  }
+  if (any) drop_finished();
+  return any;
+}
+
+// Asks who runs. False: nobody is there.
+bool Engine::State::schedule() {
+  plan = &scheduler.schedule();
+  for (Sequence* sequence : *plan) {
+    ActiveRequest& owner = *sequence->owner;
+    if (owner.started) continue;
+    owner.started = true;
+    counts.prompt_tokens += static_cast<int64_t>(owner.request->prompt.size());
+    leave_queue(owner);
+  }
+  return !plan->empty();
+}
+
+void Engine::State::leave_queue(const ActiveRequest& owner) {
+  n_unstarted_choices -= static_cast<int64_t>(owner.choices.size());
+  const std::lock_guard lock(mutex);
+  --n_queued;
+}
+
+// Block lists are lent to the batch, not copied; forward() brings them back.
+void Engine::State::fill_batch() {
+  batch.tokens.clear();
+  batch.positions.clear();
+  batch.logit_rows.clear();
+  batch.spans.resize(plan->size());
+  sampled.clear();
+  for (size_t i = 0; i < plan->size(); ++i) {
+    Sequence& sequence = *(*plan)[i];
+    BatchSpan& span = batch.spans[i];
+    span.first_row = batch.n_rows();
+    span.n_rows = sequence.n_rows;
+    span.n_past = sequence.n_computed;
+    span.blocks.swap(sequence.blocks);
+    for (int64_t at = span.n_past; at < span.n_past + span.n_rows; ++at) {
+      batch.tokens.push_back(sequence.token(at));
+      batch.positions.push_back(static_cast<int32_t>(at));
+    }
+    if (!sequence.samples()) continue;
+    batch.logit_rows.push_back(static_cast<int32_t>(batch.n_rows() - 1));
+    sampled.push_back(&sequence);
+  }
+}
+
+// False when the step failed: its requests are then ended.
+bool Engine::State::forward() {
+  const StepResult result = model.forward(context, batch, cache, output);
+  ++counts.steps;
+  for (size_t i = 0; i < plan->size(); ++i) batch.spans[i].blocks.swap((*plan)[i]->blocks);
+  if (result == StepResult::ok) {
+    for (Sequence* sequence : *plan) sequence->n_computed += sequence->n_rows;
+    return true;
+  }
+  failed.clear();  // apart from the plan, which ending a request's choices changes
+  for (const Sequence* sequence : *plan) failed.push_back(sequence->owner);
+  for (ActiveRequest* entry : failed) end_choices(*entry, FinishReason::error, explain(result));
+  drop_finished();
+  return false;
+}
+
+// Every worker takes each n-th row, so that each has its own scratch. Who computes what has no
+// influence on the result.
+void Engine::State::sample() {
+  const auto vocab = static_cast<size_t>(model.config().vocab_size);
+  CHECK_LE(sampled.size() * vocab, output.logits.size());
+  context.pool.run(scratch.size(), [&](size_t worker) {
+    for (size_t i = worker; i < sampled.size(); i += scratch.size()) {
+      const Sequence& sequence = *sampled[i];
+      const ActiveRequest& owner = *sequence.owner;
+      const Request& request = *owner.request;
+      collect_banned(sequence, banned[worker]);
+      const SampleArgs args{
+          .logits = std::span(output.logits).subspan(i * vocab, vocab),
+          .params = request.sampling,
+          .prompt = request.prompt,
+          .generated = sequence.generated,
+          .banned = banned[worker],
+          .uniform = philox_uniform(owner.seed, sequence.choice, sequence.n_tokens()),
+          .top_logprobs = request.top_logprobs};
+      if (!sampler.sample(args, scratch[worker], samples[i])) samples[i].id = -1;
+    }
+  });
+}
+
+// The ids that would end the choice, as long as it must not end.
+void Engine::State::collect_banned(const Sequence& sequence, std::vector<int32_t>& ids) const {
+  ids.clear();
+  const StopRules& rules = sequence.owner->request->stop;
+  if (static_cast<int64_t>(sequence.generated.size()) >= rules.min_tokens) return;
+  ids.assign(rules.stop_token_ids.begin(), rules.stop_token_ids.end());
+  if (!rules.ignore_eos) {
+    ids.insert(ids.end(), options.eos_token_ids.begin(), options.eos_token_ids.end());
+  }
+}
+
+void Engine::State::emit() {
+  for (size_t i = 0; i < sampled.size(); ++i) accept(*sampled[i], samples[i]);
+  drop_finished();
+}
+
+void Engine::State::accept(Sequence& sequence, TokenInfo& info) {
+  if (info.id < 0) {
+    finish(
+        sequence, FinishReason::error,
+        "no token could be chosen: the model computed a logit that is not a number, or every token "
+        "is excluded");
+    return;
+  }
+  clear_event();
+  sequence.generated.push_back(info.id);
+  ++sequence.owner->completion_tokens;
+  ++counts.generated_tokens;
+  event.tokens.resize(1);
+  std::swap(event.tokens[0], info);
+  const std::optional<FinishReason> reason = advance_text(sequence, event.tokens[0].id);
+  send(sequence, reason);
+}
+
+// Adds the token's text to the event and says whether the choice ends with it: at a stop token, at
+// a stop string, else at max_tokens.
+std::optional<FinishReason> Engine::State::advance_text(Sequence& sequence, int32_t token) {
+  const Request& request = *sequence.owner->request;
+  const auto n = static_cast<int64_t>(sequence.generated.size());
+  const bool stopped = contains(request.stop.stop_token_ids, token) ||
+                       (!request.stop.ignore_eos && contains(options.eos_token_ids, token));
+  const bool full = n >= request.stop.max_tokens;
+  bool matched = false;
+  if (sequence.text) {
+    TextStream& text = *sequence.text;
+    matched = !stopped && text.push(token, n, event.text);
+    if (!matched && (stopped || full)) matched = text.finish(event.text);
+    event.stop_reason = text.found_stop();
+  }
+  if (stopped || matched) return FinishReason::stop;
+  if (full) return FinishReason::length;
+  return std::nullopt;
+}
+
+void Engine::State::end_choices(ActiveRequest& entry, FinishReason reason,
+                                const std::string& error) {
+  for (Sequence& sequence : entry.choices) {
+    if (sequence.state != Sequence::State::finished) finish(sequence, reason, error);
+  }
+}
+
+// Ends a choice for a reason that lies outside its text. What was held back is still given out.
+void Engine::State::finish(Sequence& sequence, FinishReason reason, const std::string& error) {
+  clear_event();
+  event.error = error;
+  if (sequence.text) sequence.text->finish(event.text);
+  send(sequence, reason);
+}
+
+void Engine::State::clear_event() {
+  event.text.clear();
+  event.tokens.clear();
+  event.error.clear();
+  event.stop_reason.clear();
+}
+
+// Fills in the rest of the event and hands it to the sink. The blocks of a choice that ends are
+// free before the sink hears of it.
+void Engine::State::send(Sequence& sequence, std::optional<FinishReason> reason) {
+  ActiveRequest& owner = *sequence.owner;
+  if (reason) {
+    scheduler.remove(sequence);
+    --owner.n_unfinished;
+  }
+  event.choice = sequence.choice;
+  event.finish = reason;
+  event.last = owner.n_unfinished == 0;
+  event.usage = {.prompt_tokens = static_cast<int64_t>(owner.request->prompt.size()),
+                 .completion_tokens = owner.completion_tokens};
+  event.seed = owner.seed;
+  owner.request->sink(std::move(event));
+}
+
+void Engine::State::drop_finished() {
+  std::erase_if(active, [&](const std::unique_ptr<ActiveRequest>& entry) {
+    if (entry->n_unfinished > 0) return false;
+    if (!entry->started) leave_queue(*entry);
+    return true;
+  });
+}
+
+void Engine::State::end_step() {
+  counts.running = scheduler.n_running();
+  counts.free_blocks = blocks.n_free();
+  counts.total_blocks = blocks.n_blocks();
+  counts.preemptions = scheduler.n_preemptions();
+  const std::lock_guard lock(mutex);
+  counts.waiting = n_queued + scheduler.n_waiting() - n_unstarted_choices;
+  published = counts;
+}
+
+// Sleeps until there is something to do. False when there never will be again.
+bool Engine::State::wait_for_work() {
+  std::unique_lock lock(mutex);
+  wake.wait(lock, [&] { return stopping || !inbox.empty() || !active.empty(); });
+  return !inbox.empty() || !active.empty();
+}
+
+}  // namespace dbrx

@@ -1,0 +1,81 @@
+// The inside of Engine: everything that its thread changes, and the small part that others touch.
+#pragma once
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/block_pool.h"
+#include "engine/engine.h"
+#include "engine/sampler.h"
+#include "engine/scheduler.h"
+#include "engine/sequence.h"
+
+namespace dbrx {
+
+struct Engine::State {
+  State(Context& context, Model& model, const Tokenizer* tokenizer, EngineOptions options);
+
+  // The six lines of a step.
+  bool admit();
+  bool schedule();
+  void fill_batch();
+  bool forward();
+  void sample();
+  void emit();
+  // After them, also when there was nothing to do: publishes the statistics.
+  void end_step();
+
+  bool end_cancelled(bool all);
+  void leave_queue(const ActiveRequest& owner);
+  void collect_banned(const Sequence& sequence, std::vector<int32_t>& ids) const;
+  void accept(Sequence& sequence, TokenInfo& info);
+  std::optional<FinishReason> advance_text(Sequence& sequence, int32_t token);
+  void end_choices(ActiveRequest& entry, FinishReason reason, const std::string& error);
+  void finish(Sequence& sequence, FinishReason reason, const std::string& error);
+  void clear_event();
+  void send(Sequence& sequence, std::optional<FinishReason> reason);
+  void drop_finished();
+  bool wait_for_work();
+
+  // Constant.
+  Context& context;
+  Model& model;
+  const Tokenizer* tokenizer;  // may be null
+  EngineOptions options;       // with every 0 resolved
+
+  // Changed by the engine thread alone.
+  KvCache cache;
+  BlockPool blocks;
+  Scheduler scheduler;
+  std::vector<std::unique_ptr<ActiveRequest>> active;  // by arrival
+  int64_t n_unstarted_choices = 0;                     // of active requests that have not run yet
+  int64_t n_arrived = 0;
+  const std::vector<Sequence*>* plan = nullptr;  // of the step
+  std::vector<Sequence*> sampled;                // [logit_rows]
+  std::vector<TokenInfo> samples;                // [logit_rows]; id -1: no token could be chosen
+  std::vector<ActiveRequest*> failed;            // whose step failed
+  Batch batch;
+  StepOutput output;
+  Sampler sampler;
+  std::vector<SampleScratch> scratch;        // per worker
+  std::vector<std::vector<int32_t>> banned;  // per worker
+  Event event;                               // the one being sent; keeps its memory
+  EngineStats counts;
+  std::vector<std::pair<std::shared_ptr<Request>, uint64_t>> arrivals;  // being admitted
+
+  // Shared with the threads that submit, stop and watch.
+  mutable std::mutex mutex;
+  std::condition_variable wake;
+  std::vector<std::pair<std::shared_ptr<Request>, uint64_t>> inbox;  // with their seeds
+  int64_t n_queued = 0;  // requests submitted that have not run yet
+  bool stopping = false;
+  bool aborting = false;
+  EngineStats published;
+};
+
+}  // namespace dbrx

@@ -1,0 +1,91 @@
+// What goes into the engine and what comes out.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace dbrx {
+
+// How the next token is chosen. Order of application: repetition, presence and frequency penalties,
+// logit_bias, temperature, then top_k, top_p, min_p on the softmax. docs/api.md and sampler.h have
+// the formulas.
+struct SamplingParams {
+  float temperature = 1;         // 0: greedy (the lower id wins a tie)
+  float top_p = 1;               // (0, 1]
+  int32_t top_k = 0;             // 0: off
+  float min_p = 0;               // [0, 1]
+  float presence_penalty = 0;    // on tokens generated so far
+  float frequency_penalty = 0;   // on tokens generated so far
+  float repetition_penalty = 1;  // on tokens of the prompt and generated, > 0
+  std::vector<std::pair<int32_t, float>> logit_bias = {};  // id, added to the logit
+};
+
+struct StopRules {
+  int64_t max_tokens = 0;               // generated tokens per choice, >= 1
+  int64_t min_tokens = 0;               // no stop token and no stop string among this many
+  std::vector<std::string> stop;        // the text ends before the first of these that appears
+  std::vector<int32_t> stop_token_ids;  // besides the model's own end-of-text ids
+  bool ignore_eos = false;              // the model's own end-of-text ids do not stop
+};
+
+enum class FinishReason { stop, length, cancelled, error };
+
+struct TokenLogprob {
+  int32_t id = 0;
+  float logprob = 0;  // natural log, of the raw logits
+};
+
+// One generated token with the alternatives that were asked for.
+struct TokenInfo {
+  int32_t id = 0;
+  float logprob = 0;              // set when Request::top_logprobs has a value
+  std::vector<TokenLogprob> top;  // descending; ties by lower id
+};
+
+struct Usage {
+  int64_t prompt_tokens = 0;
+  int64_t completion_tokens = 0;  // of all choices so far; the token that stopped one counts
+  int64_t cached_tokens = 0;      // of the prompt, not computed again
+};
+
+// Sent to the request's sink from the engine thread: any number per choice, exactly one with
+// `finish` per choice, and `last` on the final one of the request. Texts of a choice, joined, are
+// its answer; each is valid UTF-8 by itself.
+struct Event {
+  int32_t choice = 0;
+  std::string text;  // may be empty while a code point or a stop string is incomplete
+  // Tokens behind this event (not always those behind its text), the one that stopped it included.
+  std::vector<TokenInfo> tokens;
+  std::optional<FinishReason> finish;
+  std::string error;        // with FinishReason::error: what happened
+  std::string stop_reason;  // the stop string that ended the choice, if one did
+  bool last = false;
+  Usage usage;
+  uint64_t seed = 0;  // the seed used
+};
+
+// Owned by the connection and the engine together; everything but `cancelled` is constant once
+// submitted.
+struct Request {
+  std::string id;
+  std::vector<int32_t> prompt;  // not empty; prompt + max_tokens fits the context
+  int32_t n_choices = 1;
+  SamplingParams sampling;
+  std::optional<uint64_t> seed;  // missing: drawn at submit, and reported
+  StopRules stop;
+  std::optional<int32_t> top_logprobs;  // report logprobs, with this many alternatives (0: none)
+  bool skip_special_tokens = true;      // special tokens leave no text
+  int32_t priority = 0;                 // lower runs first
+  // Called from the engine thread; must not block and must not throw.
+  std::function<void(Event&&)> sink;
+
+  // Any thread may set it; the engine ends the request at its next step.
+  std::atomic<bool> cancelled{false};
+};
+
+}  // namespace dbrx

@@ -1,0 +1,59 @@
+// What the engine knows about a request in progress. Owned and changed by the engine thread alone.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "engine/request.h"
+#include "engine/text_stream.h"
+#include "kernels/attention/attention.h"
+
+namespace dbrx {
+
+struct ActiveRequest;
+
+constexpr int64_t blocks_for(int64_t n_tokens) {
+  return (n_tokens + kKvBlockTokens - 1) / kKvBlockTokens;
+}
+
+// One choice of a request: the unit that is scheduled.
+struct Sequence {
+  enum class State { waiting, running, finished };
+
+  ActiveRequest* owner = nullptr;
+  int32_t choice = 0;
+  State state = State::waiting;
+  std::vector<int32_t> generated;
+  int64_t n_computed = 0;       // tokens whose keys and values are in the cache
+  std::vector<int32_t> blocks;  // cache blocks, room for n_computed tokens and those of this step
+  int64_t n_rows = 0;           // rows of it in this step; 0: not in the step
+  std::optional<TextStream> text;  // empty without a tokenizer
+
+  int64_t n_tokens() const;  // prompt and generated
+  int32_t token(int64_t index) const;
+  bool samples() const { return n_computed + n_rows == n_tokens(); }  // in this step
+};
+
+struct ActiveRequest {
+  std::shared_ptr<Request> request;
+  uint64_t seed = 0;
+  int64_t arrival = 0;            // order of submission
+  bool started = false;           // one of its sequences has run
+  std::vector<Sequence> choices;  // never resized: the scheduler keeps pointers
+  int64_t n_unfinished = 0;       // choices
+  int64_t completion_tokens = 0;  // of all choices
+};
+
+inline int64_t Sequence::n_tokens() const {
+  return static_cast<int64_t>(owner->request->prompt.size() + generated.size());
+}
+
+inline int32_t Sequence::token(int64_t index) const {
+  const std::vector<int32_t>& prompt = owner->request->prompt;
+  const auto i = static_cast<size_t>(index);
+  return i < prompt.size() ? prompt[i] : generated[i - prompt.size()];
+}
+
+}  // namespace dbrx

@@ -1,0 +1,21 @@
+// Refuses a request that can never run, before it is queued.
+#pragma once
+
+#include <cstdint>
+
+#include "engine/request.h"
+
+namespace dbrx {
+
+constexpr int32_t kMaxChoices = 128;  // of one request
+
+struct RequestLimits {
+  int64_t vocab_size = 0;
+  int64_t max_context = 0;  // tokens of one sequence, prompt and generated
+  bool has_text = false;    // the engine has a tokenizer
+};
+
+// Throws Error(invalid_argument) that names the field.
+void validate_request(const Request& request, const RequestLimits& limits);
+
+}  // namespace dbrx

@@ -1,0 +1,100 @@
+#include "kernels/matmul/matmul.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "base/error.h"
+#include "kernels/matmul/matmul_table.h"
+
+namespace dbrx {
+namespace {
+
+constexpr std::array kKernels = {
+    &kMatmulBf16Amx,   &kMatmulBf16Avx512, &kMatmulBf16Avx2,  &kMatmulBf16Scalar,
+    &kMatmulF32Avx512, &kMatmulF32Avx2,    &kMatmulF32Scalar,
+};
+
+void check(const MatmulArgs& args) {
+  CHECK(args.weight != nullptr);
+  CHECK_EQ(args.x.rows, args.y.rows);
+  CHECK_EQ(args.x.cols, args.weight->in_features);
+  CHECK_EQ(args.y.cols, args.weight->out_features);
+}
+
+// Multiplies all rows with n_panels panels from first_panel on, block by block of rows.
+void multiply_panels(const MatmulKernel& kernel, const std::byte* packed, const MatmulArgs& args,
+                     int64_t first_panel, int64_t n_panels) {
+  const Linear& weight = *args.weight;
+  const std::byte* panels[kMaxTilePanels];
+  for (int64_t p = 0; p < n_panels; ++p) panels[p] = weight.panel(first_panel + p);
+  alignas(kAlignment) float out[kTileValues];
+  const int64_t width = n_panels * kPanelOutputs;
+  const int64_t first_output = first_panel * kPanelOutputs;
+  const int64_t n_outputs = std::min(width, weight.out_features - first_output);
+  const int64_t rows = args.x.rows;
+  const int64_t block = tile_rows(rows);
+  for (int64_t first = 0; first < rows; first += block) {
+    const int64_t n = std::min(block, rows - first);
+    kernel.run({.x = packed,
+                .first_row = first,
+                .n_rows = n,
+                .in_features = weight.in_features,
+                .n_steps = weight.n_steps(),
+                .panels = panels,
+                .n_panels = n_panels,
+                .out = out});
+    for (int64_t r = 0; r < n; ++r) {
+      std::memcpy(args.y.row(first + r) + first_output, out + r * width,
+                  static_cast<size_t>(n_outputs) * sizeof(float));
+    }
+  }
+}
+
+}  // namespace
+
+std::span<const MatmulKernel* const> matmul_kernels() { return kKernels; }
+
+const MatmulKernel& pick_matmul_kernel(Isa best, Format format) {
+  for (const MatmulKernel* kernel : kKernels) {
+    if (kernel->format == format && kernel->isa <= best) return *kernel;
+  }
+  CHECK(!"a matmul kernel for this format");
+  __builtin_unreachable();
+}
+
+int64_t tile_rows(int64_t rows) { return std::min(rows, kMaxTileRows); }
+
+int64_t panels_per_task(int64_t rows, int64_t n_panels, int n_threads) {
+  constexpr int64_t kTasksPerThread = 4;
+  const int64_t fit = std::min(kMaxTilePanels, kTileValues / (tile_rows(rows) * kPanelOutputs));
+  return std::clamp<int64_t>(n_panels / (kTasksPerThread * n_threads), 1, fit);
+}
+
+void matmul(Context& context, const MatmulArgs& args) {
+  check(args);
+  const int64_t rows = args.x.rows;
+  if (rows == 0) return;
+  const Linear& weight = *args.weight;
+  const MatmulKernel& kernel = pick_matmul_kernel(context.isa, weight.format);
+
+  const Arena::Mark mark(context.arena);
+  const int64_t bytes = packed_x_bytes(kernel, rows, weight.n_steps());
+  std::byte* packed = context.arena.take<std::byte>(static_cast<size_t>(bytes)).data();
+  context.pool.run(static_cast<size_t>(rows), [&](size_t row) {
+    kernel.pack_x({.x = args.x.row(static_cast<int64_t>(row)),
+                   .n = args.x.cols,
+                   .row = static_cast<int64_t>(row),
+                   .n_steps = weight.n_steps(),
+                   .packed = packed});
+  });
+
+  const int64_t group = panels_per_task(rows, weight.n_panels(), context.pool.n_threads());
+  const int64_t n_tasks = (weight.n_panels() + group - 1) / group;
+  context.pool.run(static_cast<size_t>(n_tasks), [&](size_t task) {
+    const int64_t first = static_cast<int64_t>(task) * group;
+    multiply_panels(kernel, packed, args, first, std::min(group, weight.n_panels() - first));
+  });
+}
+
+}  // namespace dbrx

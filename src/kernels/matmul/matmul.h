@@ -1,0 +1,32 @@
+// y = x W^T, the product of every projection.
+//
+//   y[r, o] = sum_i x[r, i] * W[o, i]
+//
+// f32 weights:  x stays f32. 16 lanes; lane l takes i = l, l+16, l+32, ... with one fused
+// multiply-add
+//               each (missing elements of the last step are skipped); then lanes are added in
+//               halves: l += l+8, l += l+4, l += l+2, l += l+1.
+// bf16 weights: x is rounded to bf16 first. The arithmetic of AMX: i in blocks of 32, zero-padded;
+// in a
+//               block two FMA chains from zero, one over the even elements, one over the odd,
+//               ascending; acc += even + odd. Subnormal inputs and results count as zero.
+//
+// So a row of y depends on its row of x alone, and its bits are the same for every instruction set,
+// thread count and number of rows.
+#pragma once
+
+#include "base/context.h"
+#include "kernels/matmul/linear.h"
+#include "tensor/view.h"
+
+namespace dbrx {
+
+struct MatmulArgs {
+  MatrixView<const float> x;       // [rows, in]
+  const Linear* weight = nullptr;  // out x in
+  MatrixView<float> y;             // [rows, out]; must not overlap x
+};
+
+void matmul(Context& context, const MatmulArgs& args);
+
+}  // namespace dbrx

@@ -1,0 +1,29 @@
+// Choosing a matmul kernel, and the sizes of its packed x. Shared by matmul() and experts().
+#pragma once
+
+#include <span>
+
+#include "base/memory.h"
+#include "kernels/matmul/linear.h"
+#include "kernels/matmul/matmul_kernels.h"
+
+namespace dbrx {
+
+// Every kernel, best first; the scalar one of each format last.
+std::span<const MatmulKernel* const> matmul_kernels();
+
+// The best kernel for weights of this format. (AMX pays from one row on: decode waits for memory.)
+const MatmulKernel& pick_matmul_kernel(Isa best, Format format);
+
+inline int64_t packed_x_bytes(const MatmulKernel& kernel, int64_t rows, int64_t n_steps) {
+  return static_cast<int64_t>(round_up(static_cast<size_t>(rows), kPackRows)) * n_steps *
+         kBf16StepK * kernel.x_value_bytes;
+}
+
+// Rows of one call of a kernel, for this many rows in all.
+int64_t tile_rows(int64_t rows);
+
+// Panels of one task: as many as fit, but leave every thread some tasks.
+int64_t panels_per_task(int64_t rows, int64_t n_panels, int n_threads);
+
+}  // namespace dbrx

@@ -1,0 +1,8 @@
+#include "kernels/moe/moe_body.h"
+
+namespace dbrx {
+
+const MoeKernel kMoeAvx512 = {
+    .name = "avx512", .isa = Isa::avx512, .silu_mul = silu_mul, .add_scaled = add_scaled};
+
+}  // namespace dbrx

@@ -1,0 +1,7 @@
+#include "kernels/norm/norm_body.h"
+
+namespace dbrx {
+
+const NormKernel kNormAvx2 = {.name = "avx2", .isa = Isa::avx2, .run = run};
+
+}  // namespace dbrx

@@ -1,0 +1,7 @@
+#include "kernels/norm/norm_body.h"
+
+namespace dbrx {
+
+const NormKernel kNormAvx512 = {.name = "avx512", .isa = Isa::avx512, .run = run};
+
+}  // namespace dbrx

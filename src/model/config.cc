@@ -1,0 +1,99 @@
+#include "model/config.h"
+
+#include <boost/json.hpp>
+#include <string_view>
+
+#include "base/error.h"
+#include "base/mapped_file.h"
+#include "model/config_reader.h"
+#include "model/families.h"
+#include "tensor/json.h"
+
+namespace dbrx {
+namespace {
+
+namespace json = boost::json;
+
+constexpr size_t kMaxConfigBytes = size_t{4} << 20;
+
+// Files of quantizers that we can't read yet say so in their config.
+void refuse_quantized(const json::object& config, const std::string& where) {
+  if (const json::value* quantization = config.if_contains("quantization_config")) {
+    std::string method = "an unnamed method";
+    if (const json::object* object = quantization->if_object()) {
+      if (const json::value* name = object->if_contains("quant_method")) {
+        if (name->is_string()) method = name->get_string().c_str();
+      }
+    }
+    throw Error(Code::unsupported,
+                where + ": the checkpoint is quantized with " + method +
+                    " (quantization_config), which is not supported yet: use the bf16 checkpoint");
+  }
+  if (const json::value* quantization = config.if_contains("quantization")) {
+    if (quantization->is_object()) {
+      throw Error(Code::unsupported,
+                  where + ": an MLX-quantized checkpoint ('quantization'), which is not supported "
+                          "yet: use the bf16 checkpoint");
+    }
+  }
+}
+
+void read_eos(const json::value& value, const std::string& where, const ModelConfig& config,
+              std::vector<int32_t>& out) {
+  const auto add = [&](const json::value& id) {
+    if (!id.is_int64() || id.get_int64() < 0 || id.get_int64() >= config.vocab_size) {
+      throw Error(Code::corrupt, where + ": eos_token_id: expected token ids from 0 to " +
+                                     std::to_string(config.vocab_size - 1) + ", found " +
+                                     json::serialize(id));
+    }
+    out.push_back(static_cast<int32_t>(id.get_int64()));
+  };
+  if (value.is_null()) return;
+  if (value.is_array()) {
+    for (const json::value& id : value.get_array()) add(id);
+  } else {
+    add(value);
+  }
+}
+
+}  // namespace
+
+ModelConfig parse_config(const std::string& text, const std::string& where) {
+  const json::object object = parse_json_object(text, where);
+  refuse_quantized(object, where);
+  const ConfigReader reader(object, where);
+  const std::string model_type = reader.text("model_type");
+  ModelConfig config = find_family(model_type, where).parse_config(reader);
+  config.family = model_type;
+  return config;
+}
+
+ModelConfig load_config(const std::filesystem::path& model_dir) {
+  if (!std::filesystem::is_directory(model_dir)) {
+    throw Error(Code::not_found, model_dir.string() + ": no such model directory");
+  }
+  const std::filesystem::path path = model_dir / "config.json";
+  if (!std::filesystem::exists(path)) {
+    throw Error(Code::not_found,
+                path.string() + ": not found: a model directory needs it (is the download complete?)");
+  }
+  return parse_config(read_text_file(path, kMaxConfigBytes), path.string());
+}
+
+GenerationConfig load_generation_config(const std::filesystem::path& model_dir,
+                                        const ModelConfig& config) {
+  GenerationConfig generation;
+  for (const std::string_view name : {"generation_config.json", "config.json"}) {
+    const std::filesystem::path path = model_dir / name;
+    if (!std::filesystem::exists(path)) continue;
+    const json::object object =
+        parse_json_object(read_text_file(path, kMaxConfigBytes), path.string());
+    if (const json::value* eos = object.if_contains("eos_token_id")) {
+      read_eos(*eos, path.string(), config, generation.eos_token_ids);
+    }
+    if (!generation.eos_token_ids.empty()) break;
+  }
+  return generation;
+}
+
+}  // namespace dbrx

@@ -1,0 +1,17 @@
+// Any text either parses as a configuration or ends in an Error.
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "base/error.h"
+#include "model/config.h"
+#include "model/parameters.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  try {
+    dbrx::parse_config(std::string(reinterpret_cast<const char*>(data), size), "fuzz");
+  } catch (const dbrx::Error&) {
+    // The expected end of a bad file.
+  }
+  return 0;
+}

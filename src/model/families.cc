@@ -1,0 +1,39 @@
+#include "model/families.h"
+
+#include <array>
+
+#include "base/error.h"
+#include "model/dbrx.h"
+
+namespace dbrx {
+namespace {
+
+constexpr std::array<Family, 1> kFamilies = {{
+    {.model_type = "dbrx",
+     .parse_config = parse_dbrx_config,
+     .tensors = dbrx_tensors,
+     .load = load_dbrx},
+}};
+
+}  // namespace
+
+std::span<const Family> families() { return kFamilies; }
+
+const Family& find_family(std::string_view model_type, const std::string& where) {
+  std::string known;
+  for (const Family& family : kFamilies) {
+    if (family.model_type == model_type) return family;
+    known += (known.empty() ? "" : ", ") + std::string(family.model_type);
+  }
+  throw Error(Code::unsupported, where + ": model_type '" + std::string(model_type) +
+                                     "' is not supported; known families: " + known);
+}
+
+std::unique_ptr<Model> load_model(const std::filesystem::path& model_dir,
+                                  const LoadOptions& options) {
+  const ModelConfig config = load_config(model_dir);
+  const Checkpoint checkpoint = Checkpoint::open(model_dir);
+  return find_family(config.family, model_dir.string()).load(config, checkpoint, options);
+}
+
+}  // namespace dbrx

@@ -1,0 +1,70 @@
+#include "server/api_error.h"
+
+#include <boost/json.hpp>
+
+namespace dbrx {
+namespace json = boost::json;
+namespace {
+
+std::string_view error_type(int status) {
+  switch (status) {
+    case 401:
+      return "authentication_error";
+    case 403:
+      return "permission_error";
+    case 429:
+      return "rate_limit_error";
+    case 503:
+      return "service_unavailable_error";
+    default:
+      return status >= 500 ? "server_error" : "invalid_request_error";
+  }
+}
+
+json::value text_or_null(const std::string& text) {
+  if (text.empty()) return nullptr;
+  return json::string(text);
+}
+
+}  // namespace
+
+ApiError to_api_error(const Error& error, const std::string& param) {
+  switch (error.code()) {
+    case Code::invalid_argument:
+    case Code::unsupported:
+      return ApiError(400, error.what(), param);
+    case Code::not_found:
+      return ApiError(404, error.what(), param);
+    case Code::unavailable:
+      return ApiError(503, error.what(), "", "unavailable");
+    case Code::resource_exhausted:
+      return ApiError(503, error.what(), "", "resource_exhausted");
+    case Code::corrupt:
+    case Code::internal:
+      break;
+  }
+  return ApiError(500, error.what(), "", "internal_error");
+}
+
+std::string error_json(const ApiError& error) {
+  json::object inner;
+  inner["message"] = error.what();
+  inner["type"] = error_type(error.status);
+  inner["param"] = text_or_null(error.param);
+  inner["code"] = text_or_null(error.code);
+  json::object outer;
+  outer["error"] = std::move(inner);
+  return json::serialize(outer);
+}
+
+HttpResponse error_response(const ApiError& error) {
+  HttpResponse response;
+  response.status = error.status;
+  response.headers.push_back({"Content-Type", "application/json"});
+  // One second: short enough not to idle a free server, long enough not to storm a busy one.
+  if (error.status == 429 || error.status == 503) response.headers.push_back({"Retry-After", "1"});
+  response.body = error_json(error);
+  return response;
+}
+
+}  // namespace dbrx

@@ -1,0 +1,34 @@
+// What a client is told when its request fails: the status and OpenAI's error object.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+#include "server/http.h"
+
+namespace dbrx {
+
+struct ApiError : std::runtime_error {
+  ApiError(int status_in, const std::string& message, std::string param_in = "",
+           std::string code_in = "")
+      : std::runtime_error(message),
+        status(status_in),
+        param(std::move(param_in)),
+        code(std::move(code_in)) {}
+
+  int status;         // 4xx or 5xx
+  std::string param;  // the request's field at fault; empty: null
+  std::string code;   // for programs: "context_length_exceeded"; empty: null
+};
+
+// An Error of the floors below: the caller's fault or ours, by its code.
+ApiError to_api_error(const Error& error, const std::string& param);
+
+// {"error": {"message", "type", "param", "code"}}; the type follows from the status.
+std::string error_json(const ApiError& error);
+
+// The whole response, Retry-After included where the status asks for one.
+HttpResponse error_response(const ApiError& error);
+
+}  // namespace dbrx

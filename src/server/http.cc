@@ -1,0 +1,243 @@
+#include "server/http.h"
+
+#include <spdlog/spdlog.h>
+
+#include <array>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <utility>
+
+#include "server/api_error.h"
+#include "server/http_connection.h"
+
+namespace dbrx {
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using boost::system::error_code;
+
+namespace {
+constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
+// What a request that was asked to finish gets to write its last words.
+constexpr std::chrono::seconds kLastWords{2};
+}  // namespace
+
+struct HttpServer::State {
+  State(HttpOptions options, HttpHandler handler)
+      : acceptor(io), signals(io), ticker(io), shutdown(io) {
+    hub.options = std::move(options);
+    hub.handler = std::move(handler);
+    hub.gate = std::make_shared<IoGate>(io);
+    hub.on_closed = [this] { finish_when_empty(); };
+  }
+
+  tcp::endpoint resolve();
+  asio::awaitable<void> accept_loop();
+  asio::awaitable<void> tick_loop();
+  void admit(tcp::socket socket);
+  asio::awaitable<void> turn_away(tcp::socket socket);
+  void wait_for_signal();
+  void begin_drain();
+  void stop_now();
+  void ask_all_to_finish();
+  void finish_when_empty();
+
+  asio::io_context io{1};
+  ConnectionHub hub;
+  tcp::acceptor acceptor;
+  asio::signal_set signals;
+  asio::steady_timer ticker;
+  asio::steady_timer shutdown;
+  std::function<void()> each_second;
+  int64_t being_turned_away = 0;
+};
+
+HttpServer::HttpServer(HttpOptions options, HttpHandler handler)
+    : state_(std::make_unique<State>(std::move(options), std::move(handler))) {}
+
+HttpServer::~HttpServer() { state_->hub.gate->close(); }
+
+uint16_t HttpServer::bind() {
+  tcp::endpoint endpoint = state_->resolve();
+  tcp::acceptor& acceptor = state_->acceptor;
+  error_code ec;
+  acceptor.open(endpoint.protocol(), ec);
+  if (!ec) acceptor.set_option(tcp::acceptor::reuse_address(true), ec);
+  if (!ec) acceptor.bind(endpoint, ec);
+  if (!ec) acceptor.listen(asio::socket_base::max_listen_connections, ec);
+  if (!ec) {
+    // From here on, so that a signal right after the port is announced drains like any other.
+    if (state_->hub.options.handle_signals) state_->wait_for_signal();
+    return acceptor.local_endpoint().port();
+  }
+  error_code ignored;
+  acceptor.close(ignored);
+  const HttpOptions& options = state_->hub.options;
+  std::string where = "port " + std::to_string(options.port) + " on " + options.host;
+  if (ec == asio::error::address_in_use) {
+    throw Error(Code::unavailable, where +
+                                       " is in use by another program: stop that one, or choose "
+                                       "another port with --port (0 takes any free one)");
+  }
+  if (ec == asio::error::access_denied) {
+    throw Error(Code::invalid_argument, where +
+                                            " may not be opened by this user: choose a port "
+                                            "above 1023 with --port");
+  }
+  throw Error(Code::invalid_argument, "can't listen on " + where + ": " + ec.message() +
+                                          "; --host must be an address of this machine");
+}
+
+void HttpServer::run() {
+  State& state = *state_;
+  CHECK(state.acceptor.is_open());
+  asio::co_spawn(state.io, state.accept_loop(), asio::detached);
+  asio::co_spawn(state.io, state.tick_loop(), asio::detached);
+  while (true) {
+    try {
+      state.io.run();
+      return;
+    } catch (const std::exception& e) {  // of a posted task: most likely out of memory
+      spdlog::error("I/O thread: {}", e.what());
+    }
+  }
+}
+
+void HttpServer::stop(bool drain) {
+  state_->hub.gate->post([state = state_.get(), drain] {
+    if (drain) {
+      state->begin_drain();
+    } else {
+      state->stop_now();
+    }
+  });
+}
+
+void HttpServer::each_second(std::function<void()> task) { state_->each_second = std::move(task); }
+
+tcp::endpoint HttpServer::State::resolve() {
+  error_code ec;
+  auto address = asio::ip::make_address(hub.options.host, ec);
+  if (!ec) return {address, hub.options.port};
+  auto found = tcp::resolver(io).resolve(hub.options.host, "", ec);
+  if (ec || found.empty()) {
+    throw Error(Code::invalid_argument,
+                "--host " + hub.options.host +
+                    " is neither an IP address nor a name that this machine "
+                    "can resolve");
+  }
+  return {found.begin()->endpoint().address(), hub.options.port};
+}
+
+asio::awaitable<void> HttpServer::State::accept_loop() {
+  bool complained = false;
+  while (!hub.draining) {
+    auto [ec, socket] = co_await acceptor.async_accept(kAwait);
+    if (hub.draining) co_return;
+    if (!ec) {
+      complained = false;
+      admit(std::move(socket));
+      continue;
+    }
+    // Most likely out of file descriptors: wait for some to come back.
+    if (!complained) spdlog::warn("can't accept connections: {}", ec.message());
+    complained = true;
+    asio::steady_timer pause(io, std::chrono::milliseconds(100));
+    co_await pause.async_wait(kAwait);
+  }
+}
+
+asio::awaitable<void> HttpServer::State::tick_loop() {
+  while (!hub.draining) {
+    if (each_second) each_second();
+    ticker.expires_after(std::chrono::seconds(1));
+    co_await ticker.async_wait(kAwait);
+  }
+}
+
+void HttpServer::State::admit(tcp::socket socket) {
+  if (static_cast<int64_t>(hub.open.size()) < hub.options.max_connections) {
+    std::make_shared<Connection>(std::move(socket), hub)->start();
+  } else if (being_turned_away < 64) {
+    ++being_turned_away;
+    asio::co_spawn(io, turn_away(std::move(socket)),
+                   [this](std::exception_ptr) { --being_turned_away; });
+  }
+}
+
+asio::awaitable<void> HttpServer::State::turn_away(tcp::socket socket) {
+  HttpResponse response = error_response(
+      ApiError(503, "the server has as many connections as it takes", "", "too_many_connections"));
+  std::string id = choose_request_id("");
+  std::string text = render_head(response, {.close = true, .request_id = id}) + response.body;
+  error_code ignored;
+  Deadline deadline(socket);
+  deadline.start(std::chrono::seconds(2));
+  co_await asio::async_write(socket, asio::buffer(text), kAwait);
+  socket.shutdown(tcp::socket::shutdown_send, ignored);
+  // Closing with the request unread would reset the connection and could destroy the answer.
+  while (!deadline.expired()) {
+    std::array<char, 4096> discarded;
+    auto [ec, n] = co_await socket.async_read_some(asio::buffer(discarded), kAwait);
+    if (ec) break;
+  }
+  deadline.stop();
+}
+
+void HttpServer::State::wait_for_signal() {
+  error_code ignored;
+  signals.add(SIGINT, ignored);  // does nothing the second time
+  signals.add(SIGTERM, ignored);
+  signals.async_wait([this](error_code ec, int number) {
+    if (ec) return;
+    if (hub.draining) {
+      spdlog::warn("signal {} again: stopping now", number);
+      return stop_now();
+    }
+    spdlog::info("signal {}: finishing {} connections, at most {} s", number, hub.open.size(),
+                 std::chrono::duration<double>(hub.options.shutdown_timeout).count());
+    wait_for_signal();
+    begin_drain();
+  });
+}
+
+void HttpServer::State::begin_drain() {
+  if (std::exchange(hub.draining, true)) return;
+  error_code ignored;
+  acceptor.close(ignored);
+  ticker.cancel();
+  for (Connection* connection : hub.open) connection->drain();
+  shutdown.expires_after(hub.options.shutdown_timeout);
+  shutdown.async_wait([this](error_code ec) {
+    if (!ec) ask_all_to_finish();
+  });
+  finish_when_empty();
+}
+
+void HttpServer::State::ask_all_to_finish() {
+  for (Connection* connection : hub.open) connection->ask_to_finish();
+  shutdown.expires_after(kLastWords);
+  shutdown.async_wait([this](error_code ec) {
+    if (!ec) stop_now();
+  });
+}
+
+void HttpServer::State::stop_now() {
+  begin_drain();
+  for (Connection* connection : hub.open) connection->kill();
+}
+
+void HttpServer::State::finish_when_empty() {
+  if (!hub.draining || !hub.open.empty()) return;
+  shutdown.cancel();
+  error_code ignored;
+  signals.cancel(ignored);
+}
+
+}  // namespace dbrx

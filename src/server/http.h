@@ -1,0 +1,112 @@
+// HTTP/1.1 on plain sockets, without a word about language models and without Beast in this header:
+// limits, keep-alive, chunked streams, slow and vanished clients, drain. What a path means is the
+// handler's business (router.h).
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace dbrx {
+
+struct HttpHeader {
+  std::string name;
+  std::string value;
+};
+
+struct HttpRequest {
+  std::string id;      // the client's x-request-id when it is a sane one, else ours
+  std::string method;  // "GET"
+  std::string target;  // as sent: path and query
+  std::vector<HttpHeader> headers;
+  std::string body;
+
+  std::string_view path() const;  // target without the query
+  // The first header of that name, in any case; empty when there is none.
+  std::string_view header(std::string_view name) const;
+};
+
+struct HttpResponse {
+  int status = 200;
+  std::vector<HttpHeader> headers;  // content-length, connection, date and x-request-id are added
+  std::string body;
+};
+
+// The answer to one request. post() may be called from any thread, everything else on the I/O
+// thread only. Calls after the client has gone, or after the answer is complete, do nothing.
+class Reply {
+ public:
+  virtual ~Reply() = default;
+
+  // The whole answer.
+  virtual void send(HttpResponse response) = 0;
+
+  // An answer in pieces: head, any number of writes, end. `keep_alive` is written whenever nothing
+  // else was for a while (HttpOptions::ping_interval). end(true) closes the connection as well.
+  virtual void begin_stream(HttpResponse head, std::string keep_alive) = 0;
+  virtual void write(std::string_view chunk) = 0;
+  virtual void end(bool close) = 0;
+
+  // Called once, on the I/O thread, when the answer is no longer wanted: the client has gone or
+  // reads too slowly (is_open() is then false), or the server shuts down (an answer can still be
+  // sent).
+  virtual void on_abort(std::function<void()> callback) = 0;
+  virtual bool is_open() const = 0;
+
+  // A word for the access log: token counts. Never text of the request.
+  virtual void note(std::string text) = 0;
+
+  // Runs the task on the I/O thread, or drops it when the server is gone.
+  virtual void post(std::function<void()> task) = 0;
+};
+
+// Called on the I/O thread for each request; must not block. Exceptions become a 500.
+using HttpHandler = std::function<void(std::shared_ptr<const HttpRequest>, std::shared_ptr<Reply>)>;
+
+struct HttpOptions {
+  std::string host = "127.0.0.1";
+  uint16_t port = 8000;  // 0: any free one
+  size_t header_limit = 32 << 10;
+  size_t body_limit = 16 << 20;
+  size_t stream_buffer_limit = 2 << 20;  // unsent bytes of a stream before its client is given up
+  int64_t max_connections = 1024;
+  std::chrono::milliseconds idle_timeout{120'000};  // between requests of a connection
+  std::chrono::milliseconds request_timeout{
+      60'000};                                      // from the first byte to the last of a request
+  std::chrono::milliseconds write_timeout{30'000};  // without any progress
+  std::chrono::milliseconds ping_interval{15'000};
+  std::chrono::milliseconds shutdown_timeout{30'000};
+  bool handle_signals = true;  // SIGTERM and SIGINT drain; a second one ends at once
+};
+
+// One listening socket and one thread, the one that calls run().
+class HttpServer {
+ public:
+  HttpServer(HttpOptions options, HttpHandler handler);
+  ~HttpServer();
+
+  // Listens. Returns the port. Throws Error that names the address and what to do.
+  uint16_t bind();
+
+  // Serves until stop() or a signal and until the last connection is closed.
+  void run();
+
+  // From any thread. With drain, answers in progress get up to shutdown_timeout; without, they end
+  // now.
+  void stop(bool drain);
+
+  // Calls the task about once per second while run() runs. To be set before.
+  void each_second(std::function<void()> task);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace dbrx

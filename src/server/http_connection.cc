@@ -1,0 +1,353 @@
+#include "server/http_connection.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/read.hpp>
+#include <boost/beast/http/string_body.hpp>
+#include <utility>
+
+#include "server/api_error.h"
+
+namespace dbrx {
+namespace asio = boost::asio;
+namespace http = boost::beast::http;
+using boost::system::error_code;
+
+namespace {
+
+constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
+constexpr size_t kReadBytes = 8 << 10;
+constexpr size_t kMaxPipelinedBytes = 64 << 10;
+// A refused client may still be sending: closing at once would reset the connection and could
+// destroy the answer before it is read.
+constexpr std::chrono::seconds kLingerTime{2};
+constexpr size_t kLingerBytes = 64 << 20;
+
+struct Refusal {
+  int status;
+  const char* message;
+  const char* code;
+};
+
+Refusal refusal_of(const error_code& ec) {
+  if (ec == http::error::body_limit)
+    return {413, "the request body is too large", "body_too_large"};
+  if (ec == http::error::header_limit || ec == http::error::buffer_overflow) {
+    return {431, "the request's header fields are too large", "header_too_large"};
+  }
+  if (ec == http::error::bad_version)
+    return {505, "only HTTP/1.0 and HTTP/1.1 are spoken here", ""};
+  return {400, "this is not a well-formed HTTP request", "bad_http"};
+}
+
+bool is_parse_error(const error_code& ec) {
+  return ec.category() == make_error_code(http::error::bad_method).category() &&
+         ec != http::error::end_of_stream && ec != http::error::partial_message;
+}
+
+}  // namespace
+
+void Deadline::start(std::chrono::milliseconds after) {
+  expired_ = false;
+  timer_.expires_after(after);
+  uint64_t mine = ++*generation_;
+  timer_.async_wait([this, mine, current = std::weak_ptr(generation_)](error_code ec) {
+    auto generation = current.lock();
+    if (ec || !generation || mine != *generation) return;
+    expired_ = true;
+    socket_.cancel(ec);
+  });
+}
+
+void Deadline::stop() {
+  ++*generation_;
+  timer_.cancel();
+}
+
+Connection::Connection(asio::ip::tcp::socket socket, ConnectionHub& hub)
+    : hub_(hub),
+      socket_(std::move(socket)),
+      deadline_(socket_),
+      wake_(socket_.get_executor()),
+      buffer_(std::max(hub.options.header_limit, kMaxPipelinedBytes) * 2) {}
+
+void Connection::start() {
+  hub_.open.insert(this);
+  auto done = [self = shared_from_this()](std::exception_ptr error) {
+    try {
+      if (error) std::rethrow_exception(error);
+    } catch (const std::exception& e) {
+      spdlog::error("connection failed: {}", e.what());
+    }
+    self->deadline_.stop();
+    self->watching_ = false;
+    if (self->exchange_) {
+      self->exchange_->set_wake({});
+      self->exchange_->client_gone();
+    }
+    error_code ignored;
+    self->socket_.close(ignored);
+    self->hub_.open.erase(self.get());
+    self->hub_.on_closed();
+  };
+  asio::co_spawn(socket_.get_executor(), serve(), std::move(done));
+}
+
+void Connection::drain() {
+  if (reading_ && !in_request_) kill();
+  if (exchange_) exchange_->close_after();
+}
+
+void Connection::ask_to_finish() {
+  if (reading_) return kill();
+  if (exchange_) exchange_->ask_to_finish();
+}
+
+void Connection::kill() {
+  if (exchange_) exchange_->client_gone();
+  error_code ignored;
+  socket_.close(ignored);
+}
+
+Connection::Task<> Connection::serve() {
+  error_code ignored;
+  socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
+  socket_.set_option(asio::socket_base::keep_alive(true), ignored);
+  while (true) {
+    reading_ = true;
+    exchange_.reset();
+    Read read = co_await read_request();
+    reading_ = false;
+    if (read == Read::closed) co_return;
+    if (read == Read::request) call_handler();
+    bool goes_on = co_await answer();
+    if (!goes_on) break;
+  }
+  co_await linger();
+}
+
+Connection::Task<Connection::Read> Connection::read_request() {
+  in_request_ = buffer_.size() > 0;
+  if (!in_request_) {
+    if (hub_.draining) co_return Read::closed;
+    deadline_.start(hub_.options.idle_timeout);
+    auto [ec, n] = co_await socket_.async_read_some(buffer_.prepare(kReadBytes), kAwait);
+    deadline_.stop();
+    if (ec) co_return Read::closed;
+    buffer_.commit(n);
+    in_request_ = true;
+  }
+  started_ = std::chrono::steady_clock::now();
+  deadline_.start(hub_.options.request_timeout);
+  Read read = co_await read_message();
+  deadline_.stop();
+  co_return read;
+}
+
+// Parses one message out of buffer_ and the socket. Once the outcome is an answer, exchange_ is
+// set.
+Connection::Task<Connection::Read> Connection::read_message() {
+  http::request_parser<http::string_body> parser;
+  parser.header_limit(static_cast<uint32_t>(hub_.options.header_limit));
+  parser.body_limit(hub_.options.body_limit);
+  request_ = std::make_shared<HttpRequest>();
+  auto [header_ec, header_n] = co_await http::async_read_header(socket_, buffer_, parser, kAwait);
+  error_code ec = header_ec;
+  const auto& head = parser.get();  // of a bad request: as far as it was understood
+  request_->method = std::string(head.method_string());
+  request_->target = std::string(head.target());
+  for (const auto& field : head) {
+    request_->headers.push_back({std::string(field.name_string()), std::string(field.value())});
+  }
+  request_->id = choose_request_id(request_->header("x-request-id"));
+  begin_exchange(parser.is_header_done() && head.version() < 11, !ec && parser.keep_alive());
+  if (!ec && head.version() == 11 && head.count(http::field::host) != 1) {
+    refuse(400, "an HTTP/1.1 request needs exactly one Host header", "bad_http");
+    co_return Read::refused;
+  }
+  if (!ec && head.count(http::field::transfer_encoding) > 0 && !parser.chunked()) {
+    refuse(501, "the only transfer encoding understood is chunked", "");
+    co_return Read::refused;
+  }
+  std::string_view expect = request_->header("expect");
+  if (!ec && !expect.empty() && !parser.is_done()) {
+    if (!equals_ignoring_case(expect, "100-continue")) {
+      refuse(417, "the only expectation understood is 100-continue", "");
+      co_return Read::refused;
+    }
+    constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
+    auto [write_ec, n] = co_await asio::async_write(socket_, asio::buffer(kContinue), kAwait);
+    ec = write_ec;
+  }
+  if (!ec && !parser.is_done()) {
+    auto [body_ec, n] = co_await http::async_read(socket_, buffer_, parser, kAwait);
+    ec = body_ec;
+  }
+  if (!ec) {
+    request_->body = std::move(parser.get().body());
+    co_return Read::request;
+  }
+  if (deadline_.expired()) {
+    refuse(408, "the request did not arrive completely in time", "request_timeout");
+    co_return Read::refused;
+  }
+  if (!is_parse_error(ec)) {
+    exchange_.reset();
+    co_return Read::closed;
+  }
+  Refusal refusal = refusal_of(ec);
+  refuse(refusal.status, refusal.message, refusal.code);
+  co_return Read::refused;
+}
+
+void Connection::begin_exchange(bool http_1_0, bool keep_alive) {
+  exchange_ =
+      std::make_shared<Exchange>(Exchange::Setup{.gate = hub_.gate,
+                                                 .request_id = request_->id,
+                                                 .head_only = request_->method == "HEAD",
+                                                 .http_1_0 = http_1_0,
+                                                 .keep_alive = keep_alive && !hub_.draining,
+                                                 .buffer_limit = hub_.options.stream_buffer_limit});
+}
+
+void Connection::refuse(int status, const std::string& message, const std::string& code) {
+  exchange_->close_after();
+  exchange_->send(error_response(ApiError(status, message, "", code)));
+}
+
+void Connection::call_handler() {
+  if (hub_.draining) return refuse(503, "the server is shutting down", "shutting_down");
+  try {
+    hub_.handler(request_, exchange_);
+  } catch (const ApiError& e) {
+    exchange_->send(error_response(e));
+  } catch (const std::exception& e) {
+    spdlog::error("{} {}: {}", request_->method, sanitize_token(request_->path(), 200), e.what());
+    exchange_->send(error_response(ApiError(500, "internal error", "", "internal_error")));
+  }
+}
+
+Connection::Task<bool> Connection::answer() {
+  co_await write_answer();
+  log_access();
+  request_.reset();
+  bool goes_on = exchange_->is_complete() && !exchange_->is_gone() && exchange_->keep_alive() &&
+                 !hub_.draining;
+  co_return goes_on;
+}
+
+// Writes what the handler produces until the answer is complete or the client gone.
+Connection::Task<> Connection::write_answer() {
+  std::shared_ptr<Exchange> exchange = exchange_;
+  // Most small answers are complete already and need no watcher.
+  if (!exchange->is_complete()) {
+    watching_ = watch_runs_ = true;
+    asio::co_spawn(socket_.get_executor(), watch(),
+                   [self = shared_from_this()](std::exception_ptr) {
+                     self->watch_runs_ = false;
+                     self->wake_.cancel();
+                   });
+  }
+  exchange->set_wake([this] {
+    wake_.cancel();
+    error_code ignored;
+    if (exchange_->is_gone()) socket_.cancel(ignored);  // a write may be stuck
+  });
+  while (!exchange->is_gone()) {
+    if (exchange->has_unsent()) {
+      bool written = co_await write_unsent();
+      if (!written) exchange->client_gone();
+    } else if (exchange->is_complete()) {
+      break;
+    } else {
+      co_await wait_for_wake(exchange->is_streaming());
+    }
+  }
+  exchange->set_wake({});
+  co_await stop_watching();
+}
+
+Connection::Task<bool> Connection::write_unsent() {
+  std::string data = exchange_->take_unsent();
+  size_t written = 0;
+  while (written < data.size()) {
+    // The deadline is for progress, not for the whole: large answers to slow lines are fine.
+    deadline_.start(hub_.options.write_timeout);
+    asio::const_buffer rest = asio::buffer(data) + written;
+    auto [ec, n] = co_await socket_.async_write_some(rest, kAwait);
+    deadline_.stop();
+    if (ec || exchange_->is_gone()) co_return false;
+    written += n;
+  }
+  co_return true;
+}
+
+// Returns when woken. Adds the keep-alive text after a while without news on an open stream.
+Connection::Task<> Connection::wait_for_wake(bool streaming) {
+  if (streaming) {
+    wake_.expires_after(hub_.options.ping_interval);
+  } else {
+    wake_.expires_at(asio::steady_timer::time_point::max());
+  }
+  auto [ec] = co_await wake_.async_wait(kAwait);
+  if (!ec && streaming) exchange_->ping();
+}
+
+// Reads while an answer is in progress, since only reading tells that the client has left. What
+// comes instead are the next, pipelined, requests. A client that shuts down its sending side counts
+// as gone: the two can't be told apart, and generating for nobody is the dearer mistake.
+Connection::Task<> Connection::watch() {
+  auto self = shared_from_this();
+  while (watching_ && buffer_.size() < kMaxPipelinedBytes) {
+    auto [ec, n] = co_await socket_.async_read_some(buffer_.prepare(kReadBytes), kAwait);
+    if (ec) {
+      if (watching_) exchange_->client_gone();
+      co_return;
+    }
+    buffer_.commit(n);
+  }
+}
+
+Connection::Task<> Connection::stop_watching() {
+  watching_ = false;
+  error_code ignored;
+  if (watch_runs_) socket_.cancel(ignored);
+  while (watch_runs_) {
+    wake_.expires_at(asio::steady_timer::time_point::max());
+    co_await wake_.async_wait(kAwait);
+  }
+}
+
+// Lets the answer arrive before the socket closes.
+Connection::Task<> Connection::linger() {
+  error_code ec;
+  socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ec);
+  deadline_.start(kLingerTime);
+  size_t discarded = 0;
+  while (!ec && discarded < kLingerBytes && !deadline_.expired()) {
+    buffer_.clear();
+    auto [read_ec, n] = co_await socket_.async_read_some(buffer_.prepare(kReadBytes), kAwait);
+    ec = read_ec;
+    discarded += n;
+  }
+}
+
+void Connection::log_access() const {
+  using std::chrono::duration;
+  double ms = duration<double, std::milli>(std::chrono::steady_clock::now() - started_).count();
+  int status = exchange_->is_gone() ? 499 : exchange_->status();
+  std::string_view path = request_->path();
+  auto level = path == "/health" ? spdlog::level::debug : spdlog::level::info;
+  spdlog::log(level, "{} {} {} {:.1f} ms {}{}{}", request_->method.empty() ? "-" : request_->method,
+              path.empty() ? "-" : sanitize_token(path, 200), status, ms, exchange_->note(),
+              exchange_->note().empty() ? "" : " ", request_->id);
+}
+
+}  // namespace dbrx

@@ -1,0 +1,100 @@
+// One client's socket: reads requests one after another, hands each to the handler, writes its
+// answer. Runs on the I/O thread. Included by http*.cc only (Beast and Asio are slow to compile).
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <memory>
+#include <string>
+#include <unordered_set>
+
+#include "server/http.h"
+#include "server/http_exchange.h"
+
+namespace dbrx {
+
+class Connection;
+
+// What all connections of a server share; outlives them.
+struct ConnectionHub {
+  HttpOptions options;
+  HttpHandler handler;
+  std::shared_ptr<IoGate> gate;
+  bool draining = false;
+  std::unordered_set<Connection*> open;
+  std::function<void()> on_closed;  // after each that left `open`
+};
+
+// Ends the operations that wait on a socket when time is up. Asio has no such thing, and a stream
+// that closes its socket instead could not answer 408.
+class Deadline {
+ public:
+  explicit Deadline(boost::asio::ip::tcp::socket& socket)
+      : socket_(socket), timer_(socket.get_executor()) {}
+
+  void start(std::chrono::milliseconds after);
+  void stop();
+  bool expired() const { return expired_; }
+
+ private:
+  boost::asio::ip::tcp::socket& socket_;
+  boost::asio::steady_timer timer_;
+  // An expiry that is queued already can't be called back: it must find out that it no longer
+  // counts, or that this object is gone.
+  std::shared_ptr<uint64_t> generation_ = std::make_shared<uint64_t>(0);
+  bool expired_ = false;
+};
+
+class Connection : public std::enable_shared_from_this<Connection> {
+ public:
+  Connection(boost::asio::ip::tcp::socket socket, ConnectionHub& hub);
+
+  void start();
+
+  // The server drains: without a request in progress the connection ends now, else after its
+  // answer.
+  void drain();
+  // The server has drained long enough.
+  void ask_to_finish();
+  // Now.
+  void kill();
+
+ private:
+  template <typename T = void>
+  using Task = boost::asio::awaitable<T>;
+
+  // How reading a request ended.
+  enum class Read { request, refused, closed };
+
+  Task<> serve();
+  Task<Read> read_request();
+  Task<Read> read_message();
+  Task<bool> answer();  // whether the connection lives on
+  Task<> write_answer();
+  Task<bool> write_unsent();  // false: the client is gone
+  Task<> wait_for_wake(bool streaming);
+  Task<> watch();
+  Task<> stop_watching();
+  Task<> linger();
+  void refuse(int status, const std::string& message, const std::string& code);
+  void begin_exchange(bool http_1_0, bool keep_alive);
+  void call_handler();
+  void log_access() const;
+
+  ConnectionHub& hub_;
+  boost::asio::ip::tcp::socket socket_;
+  Deadline deadline_;
+  boost::asio::steady_timer wake_;    // stands in for a condition variable: cancelled to notify
+  boost::beast::flat_buffer buffer_;  // read, not yet parsed
+  std::shared_ptr<HttpRequest> request_;
+  std::shared_ptr<Exchange> exchange_;
+  std::chrono::steady_clock::time_point started_;
+  bool reading_ = true;      // no answer is owed
+  bool in_request_ = false;  // a part of a request has been read
+  bool watching_ = false;    // watch() should go on
+  bool watch_runs_ = false;
+};
+
+}  // namespace dbrx

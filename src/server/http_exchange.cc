@@ -1,0 +1,103 @@
+#include "server/http_exchange.h"
+
+#include <boost/asio/post.hpp>
+#include <utility>
+
+namespace dbrx {
+
+void IoGate::post(std::function<void()> task) {
+  std::lock_guard lock(mutex_);
+  if (io_) boost::asio::post(*io_, std::move(task));
+}
+
+void IoGate::close() {
+  std::lock_guard lock(mutex_);
+  io_ = nullptr;
+}
+
+void Exchange::send(HttpResponse response) {
+  if (gone_ || phase_ != Phase::waiting) return;
+  HeadStyle style{.close = !keep_alive(), .request_id = setup_.request_id};
+  if (response.status == 204) style.body = BodyKind::none;
+  status_ = response.status;
+  unsent_ = render_head(response, style);
+  if (!setup_.head_only && style.body != BodyKind::none) unsent_.append(response.body);
+  phase_ = Phase::complete;
+  wake();
+}
+
+void Exchange::begin_stream(HttpResponse head, std::string keep_alive_text) {
+  if (gone_ || phase_ != Phase::waiting) return;
+  chunked_ = !setup_.http_1_0;
+  status_ = head.status;
+  keep_alive_text_ = std::move(keep_alive_text);
+  unsent_ = render_head(head, {.body = chunked_ ? BodyKind::chunked : BodyKind::until_close,
+                               .close = !keep_alive(),
+                               .request_id = setup_.request_id});
+  phase_ = Phase::streaming;
+  wake();
+}
+
+void Exchange::write(std::string_view chunk) {
+  if (gone_ || phase_ != Phase::streaming || setup_.head_only) return;
+  append(chunk);
+  // The connection has long been waiting for its socket: this client does not keep up.
+  if (unsent_.size() > setup_.buffer_limit) client_gone();
+  wake();
+}
+
+void Exchange::end(bool close) {
+  if (gone_ || phase_ != Phase::streaming) return;
+  if (close) setup_.keep_alive = false;
+  if (chunked_ && !setup_.head_only) unsent_.append("0\r\n\r\n");
+  phase_ = Phase::complete;
+  wake();
+}
+
+void Exchange::on_abort(std::function<void()> callback) {
+  if (aborted_) {
+    callback();
+  } else {
+    on_abort_ = std::move(callback);
+  }
+}
+
+void Exchange::client_gone() {
+  if (gone_) return;
+  gone_ = true;
+  unsent_.clear();
+  unsent_.shrink_to_fit();
+  abort();
+}
+
+void Exchange::ask_to_finish() {
+  setup_.keep_alive = false;
+  if (phase_ != Phase::complete) abort();
+}
+
+void Exchange::ping() {
+  if (!gone_ && phase_ == Phase::streaming && !setup_.head_only) append(keep_alive_text_);
+}
+
+std::string Exchange::take_unsent() { return std::exchange(unsent_, {}); }
+
+void Exchange::append(std::string_view data) {
+  if (chunked_) {
+    append_chunk(unsent_, data);
+  } else {
+    unsent_.append(data);
+  }
+}
+
+void Exchange::wake() {
+  if (wake_) wake_();
+}
+
+void Exchange::abort() {
+  if (std::exchange(aborted_, true)) return;
+  auto callback = std::exchange(on_abort_, {});
+  if (callback) callback();
+  wake();
+}
+
+}  // namespace dbrx

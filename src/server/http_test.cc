@@ -1,0 +1,487 @@
+// HTTP alone, with handlers of the test's own instead of an engine.
+#include "server/http.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <future>
+#include <thread>
+#include <utility>
+
+#include "base/error.h"
+#include "server/http_text.h"
+#include "server/test_client.h"
+
+namespace dbrx {
+namespace {
+
+using namespace std::chrono_literals;
+using RequestPtr = std::shared_ptr<const HttpRequest>;
+using ReplyPtr = std::shared_ptr<Reply>;
+
+HttpOptions quick_options() {
+  HttpOptions options;
+  options.port = 0;
+  options.handle_signals = false;
+  options.body_limit = 1000;
+  options.header_limit = 8000;
+  return options;
+}
+
+// A server that runs until the end of the test.
+class RunningServer {
+ public:
+  explicit RunningServer(HttpHandler handler, HttpOptions options = quick_options())
+      : server_(std::move(options), std::move(handler)), port_(server_.bind()), thread_([this] {
+          server_.run();
+          returned_.set_value();
+        }) {}
+  ~RunningServer() {
+    server_.stop(false);
+    thread_.join();
+  }
+
+  uint16_t port() const { return port_; }
+  void stop(bool drain) { server_.stop(drain); }
+  bool returned_within(std::chrono::milliseconds time) {
+    return future_.wait_for(time) == std::future_status::ready;
+  }
+
+ private:
+  std::promise<void> returned_;
+  std::future<void> future_ = returned_.get_future();
+  HttpServer server_;
+  uint16_t port_;
+  std::thread thread_;
+};
+
+HttpResponse text_response(std::string text) {
+  HttpResponse response;
+  response.headers = {{"Content-Type", "text/plain"}};
+  response.body = std::move(text);
+  return response;
+}
+
+void echo(RequestPtr request, ReplyPtr reply) {
+  reply->send(text_response(request->method + " " + request->target + " " + request->body));
+}
+
+template <typename Condition>
+bool becomes_true(Condition condition) {
+  for (int i = 0; i < 500; ++i) {
+    if (condition()) return true;
+    std::this_thread::sleep_for(10ms);
+  }
+  return false;
+}
+
+TEST(Http, AnswersOneRequestAfterAnotherOnOneConnection) {
+  RunningServer server(echo);
+  TestClient client(server.port());
+  client.send_request("GET", "/a?b=c");
+  EXPECT_EQ(client.read_answer().body, "GET /a?b=c ");
+  client.send_request("POST", "/x", "hello");
+  EXPECT_EQ(client.read_answer().body, "POST /x hello");
+}
+
+TEST(Http, AnswersPipelinedRequestsInOrder) {
+  std::vector<std::thread> delays;
+  RunningServer server([&](RequestPtr request, ReplyPtr reply) {
+    delays.emplace_back([request, reply] {
+      std::this_thread::sleep_for(20ms);
+      reply->post([=] { reply->send(text_response(request->target)); });
+    });
+  });
+  TestClient client(server.port());
+  client.send(
+      "GET /1 HTTP/1.1\r\nHost: t\r\n\r\nGET /2 HTTP/1.1\r\nHost: t\r\n\r\n"
+      "GET /3 HTTP/1.1\r\nHost: t\r\n\r\n");
+  EXPECT_EQ(client.read_answer().body, "/1");
+  EXPECT_EQ(client.read_answer().body, "/2");
+  EXPECT_EQ(client.read_answer().body, "/3");
+  server.stop(false);
+  server.returned_within(5s);
+  for (std::thread& thread : delays) thread.join();
+}
+
+TEST(Http, TakesChunkedBodies) {
+  RunningServer server(echo);
+  TestClient client(server.port());
+  client.send("POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n");
+  client.send("3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
+  EXPECT_EQ(client.read_answer().body, "POST / abcde");
+}
+
+TEST(Http, RefusesBodiesThatAreTooLargeWithoutReadingThem) {
+  RunningServer server(echo);
+  TestClient sized(server.port());
+  sized.send("POST / HTTP/1.1\r\nHost: t\r\nx-request-id: mine\r\nContent-Length: 1001\r\n\r\n");
+  TestAnswer answer = sized.read_answer();
+  EXPECT_EQ(answer.status, 413);
+  EXPECT_EQ(answer.header("x-request-id"), "mine");
+  EXPECT_EQ(answer.header("connection"), "close");
+  EXPECT_NE(answer.body.find("\"error\""), std::string::npos);
+  TestClient chunked(server.port());
+  chunked.send("POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n400\r\n");
+  chunked.send(std::string(0x400, 'x') + "\r\n");
+  EXPECT_EQ(chunked.read_answer().status, 413);
+}
+
+TEST(Http, Answers100ContinueOnlyWhenTheBodyIsWelcome) {
+  RunningServer server(echo);
+  TestClient client(server.port());
+  client.send("POST / HTTP/1.1\r\nHost: t\r\nExpect: 100-Continue\r\nContent-Length: 2\r\n\r\n");
+  EXPECT_EQ(client.read_answer().status, 100);
+  client.send("hi");
+  EXPECT_EQ(client.read_answer().body, "POST / hi");
+  client.send("POST / HTTP/1.1\r\nHost: t\r\nExpect: 100-continue\r\nContent-Length: 9999\r\n\r\n");
+  EXPECT_EQ(client.read_answer().status, 413);
+  TestClient strange(server.port());
+  strange.send("POST / HTTP/1.1\r\nHost: t\r\nExpect: tea\r\nContent-Length: 2\r\n\r\n");
+  EXPECT_EQ(strange.read_answer().status, 417);
+}
+
+TEST(Http, RefusesWhatIsNotHttp) {
+  RunningServer server(echo);
+  auto status_of = [&](std::string_view text) {
+    TestClient client(server.port());
+    client.send(text);
+    return client.read_answer().status;
+  };
+  EXPECT_EQ(status_of("hello there\r\n\r\n"), 400);
+  EXPECT_EQ(status_of("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), 505);
+  EXPECT_EQ(status_of("GET / HTTP/1.1\r\n\r\n"), 400);  // no Host
+  EXPECT_EQ(status_of("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"), 400);
+  EXPECT_EQ(status_of("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n"), 400);
+  EXPECT_EQ(
+      status_of("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n"),
+      400);
+  EXPECT_EQ(status_of("GET / HTTP/1.1\r\nHost: a\r\nBad Name: 1\r\n\r\n"), 400);
+  const std::string post = "POST / HTTP/1.1\r\nHost: a\r\n";
+  EXPECT_EQ(status_of(post + "Transfer-Encoding: gzip\r\n\r\n"), 501);
+  EXPECT_EQ(status_of(post + "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n"), 400);
+  EXPECT_EQ(status_of(post + "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n"), 400);
+}
+
+TEST(Http, RefusesFloodsOfHeaders) {
+  RunningServer server(echo);
+  TestClient client(server.port());
+  client.send("GET / HTTP/1.1\r\nHost: t\r\n");
+  for (int i = 0; i < 1000; ++i) client.send("X-" + std::to_string(i) + ": aaaaaaaaaaaaaaaa\r\n");
+  EXPECT_EQ(client.read_answer().status, 431);
+  TestClient endless(server.port());
+  endless.send("GET /" + std::string(100'000, 'a'));
+  EXPECT_EQ(endless.read_answer().status, 431);
+}
+
+TEST(Http, TellsAClientThatSendsHalfARequestThatTimeIsUp) {
+  HttpOptions options = quick_options();
+  options.request_timeout = 100ms;
+  RunningServer server(echo, options);
+  TestClient head(server.port());
+  head.send("GET / HT");
+  EXPECT_EQ(head.read_answer().status, 408);
+  TestClient body(server.port());
+  body.send("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 10\r\n\r\nabc");
+  EXPECT_EQ(body.read_answer().status, 408);
+}
+
+TEST(Http, ClosesIdleConnectionsWithoutAWord) {
+  HttpOptions options = quick_options();
+  options.idle_timeout = 100ms;
+  RunningServer server(echo, options);
+  TestClient client(server.port());
+  client.send_request("GET", "/");
+  EXPECT_EQ(client.read_answer().status, 200);
+  EXPECT_TRUE(client.is_closed_within(3000));
+}
+
+TEST(Http, SpeaksHttp10) {
+  RunningServer server([](RequestPtr request, ReplyPtr reply) {
+    if (request->target == "/whole") return reply->send(text_response("whole"));
+    reply->begin_stream(text_response(""), "");
+    reply->write("in ");
+    reply->write("pieces");
+    reply->end(false);
+  });
+  TestClient whole(server.port());
+  whole.send("GET /whole HTTP/1.0\r\n\r\n");
+  EXPECT_EQ(whole.read_answer().body, "whole");
+  EXPECT_TRUE(whole.is_closed_within(3000));
+  TestClient pieces(server.port());
+  pieces.send("GET /stream HTTP/1.0\r\n\r\n");
+  TestAnswer answer = pieces.read_answer();
+  EXPECT_EQ(answer.header("transfer-encoding"), "");
+  EXPECT_EQ(answer.body, "in pieces");
+}
+
+TEST(Http, AnswersHeadWithoutABody) {
+  RunningServer server([](RequestPtr, ReplyPtr reply) { reply->send(text_response("12345")); });
+  TestClient client(server.port());
+  client.send_request("HEAD", "/");
+  TestAnswer answer = client.read_answer(true);
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_EQ(answer.header("content-length"), "5");
+  client.send_request("GET", "/");
+  EXPECT_EQ(client.read_answer().body, "12345");
+}
+
+TEST(Http, GivesEveryAnswerARequestIdAndRepeatsOnlyHarmlessOnes) {
+  RunningServer server(echo);
+  TestClient client(server.port());
+  client.send_request("GET", "/", "", "X-Request-Id: trace-7/a\r\n");
+  EXPECT_EQ(client.read_answer().header("x-request-id"), "trace-7/a");
+  client.send_request("GET", "/", "", "X-Request-Id: has \"quotes\" and spaces\r\n");
+  EXPECT_TRUE(client.read_answer().header("x-request-id").starts_with("req_"));
+  client.send_request("GET", "/", "", "X-Request-Id: " + std::string(500, 'a') + "\r\n");
+  EXPECT_TRUE(client.read_answer().header("x-request-id").starts_with("req_"));
+}
+
+TEST(Http, KeepsControlCharactersOutOfHeaders) {
+  HttpResponse response;
+  response.headers = {{"x-test", "a\r\nset-cookie: b"}};
+  EXPECT_EQ(render_head(response, {}).find("\r\nset-cookie"), std::string::npos);
+}
+
+TEST(Http, TurnsExceptionsOfHandlersInto500) {
+  RunningServer server([](RequestPtr, ReplyPtr) { throw std::runtime_error("secret detail"); });
+  TestClient client(server.port());
+  client.send_request("GET", "/");
+  TestAnswer answer = client.read_answer();
+  EXPECT_EQ(answer.status, 500);
+  EXPECT_EQ(answer.body.find("secret"), std::string::npos);
+}
+
+TEST(Http, StreamsInChunksAndPingsWhileNothingHappens) {
+  HttpOptions options = quick_options();
+  options.ping_interval = 30ms;
+  std::thread later;
+  RunningServer server(
+      [&](RequestPtr, ReplyPtr reply) {
+        reply->begin_stream(text_response(""), "ping;");
+        reply->write("begin;");
+        later = std::thread([reply] {
+          std::this_thread::sleep_for(200ms);
+          reply->post([reply] {
+            reply->write("end");
+            reply->end(false);
+          });
+        });
+      },
+      options);
+  TestClient client(server.port());
+  client.send_request("GET", "/");
+  TestAnswer answer = client.read_answer();
+  later.join();
+  EXPECT_EQ(answer.header("transfer-encoding"), "chunked");
+  EXPECT_TRUE(answer.body.starts_with("begin;ping;ping;")) << answer.body;
+  EXPECT_TRUE(answer.body.ends_with("ping;end")) << answer.body;
+}
+
+// A handler that never answers, but notes that it was told to give up.
+struct Patient {
+  std::atomic<int> started{0};
+  std::atomic<int> aborted{0};
+
+  HttpHandler handler(bool stream) {
+    return [this, stream](RequestPtr, ReplyPtr reply) {
+      reply->on_abort([this] { ++aborted; });
+      if (stream) reply->begin_stream(text_response(""), "");
+      ++started;
+    };
+  }
+};
+
+TEST(Http, NoticesThatAClientLeftBeforeTheAnswer) {
+  for (bool stream : {false, true}) {
+    Patient patient;
+    RunningServer server(patient.handler(stream));
+    TestClient client(server.port());
+    client.send_request("POST", "/", "x");
+    EXPECT_TRUE(becomes_true([&] { return patient.started == 1; }));
+    EXPECT_EQ(patient.aborted, 0);
+    client.close();
+    EXPECT_TRUE(becomes_true([&] { return patient.aborted == 1; }));
+  }
+}
+
+TEST(Http, GivesUpClientsThatDoNotKeepUpWithAStream) {
+  HttpOptions options = quick_options();
+  options.stream_buffer_limit = 100'000;
+  std::atomic<int64_t> accepted{0};
+  std::atomic<bool> aborted{false};
+  std::atomic<bool> stop{false};
+  std::thread producer;
+  RunningServer server(
+      [&](RequestPtr, ReplyPtr reply) {
+        reply->on_abort([&] { aborted = true; });
+        reply->begin_stream(text_response(""), "");
+        producer = std::thread([&, reply] {
+          while (!stop && !aborted) {
+            std::this_thread::sleep_for(1ms);
+            reply->post([&, reply] {
+              if (!reply->is_open()) return;
+              reply->write(std::string(20'000, 'x'));
+              accepted += 20'000;
+            });
+          }
+        });
+      },
+      options);
+  TestClient client(server.port(), 4096);
+  client.send_request("GET", "/");
+  EXPECT_TRUE(becomes_true([&] { return aborted.load(); }));
+  stop = true;
+  producer.join();
+  // What the kernel's buffers take comes on top of the limit.
+  EXPECT_LT(accepted, 30'000'000);
+}
+
+TEST(Http, GivesUpClientsThatStopReading) {
+  HttpOptions options = quick_options();
+  options.write_timeout = 200ms;
+  std::atomic<bool> aborted{false};
+  RunningServer server(
+      [&](RequestPtr, ReplyPtr reply) {
+        reply->on_abort([&] { aborted = true; });
+        reply->send(text_response(std::string(50'000'000, 'x')));
+      },
+      options);
+  TestClient client(server.port(), 4096);
+  client.send_request("GET", "/");
+  EXPECT_TRUE(becomes_true([&] { return aborted.load(); }));
+  TestClient other(server.port());
+  other.send_request("GET", "/");
+  EXPECT_EQ(other.read_answer().body.size(), 50'000'000u);
+}
+
+TEST(Http, TurnsConnectionsAwayWhenItHasTooMany) {
+  HttpOptions options = quick_options();
+  options.max_connections = 2;
+  RunningServer server(echo, options);
+  TestClient a(server.port()), b(server.port());
+  a.send_request("GET", "/");
+  b.send_request("GET", "/");
+  EXPECT_EQ(a.read_answer().status, 200);
+  EXPECT_EQ(b.read_answer().status, 200);
+  TestClient c(server.port());
+  c.send_request("GET", "/");
+  TestAnswer answer = c.read_answer();
+  EXPECT_EQ(answer.status, 503);
+  EXPECT_EQ(answer.header("retry-after"), "1");
+  a.close();
+  EXPECT_TRUE(becomes_true([&] {
+    TestClient again(server.port());
+    again.send_request("GET", "/");
+    return again.read_answer().status == 200;
+  }));
+}
+
+TEST(Http, SaysWhichPortIsInUseAndWhatToDo) {
+  RunningServer server(echo);
+  HttpOptions options = quick_options();
+  options.port = server.port();
+  HttpServer second(options, echo);
+  try {
+    second.bind();
+    FAIL() << "bound twice";
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find(std::to_string(server.port())), std::string::npos);
+    EXPECT_NE(std::string(e.what()).find("--port"), std::string::npos);
+  }
+  options.host = "192.0.2.1";  // an address that no machine has
+  EXPECT_THROW(HttpServer(options, echo).bind(), Error);
+}
+
+// Answers "done" when told to.
+struct Held {
+  std::mutex mutex;
+  std::vector<ReplyPtr> replies;
+
+  HttpHandler handler() {
+    return [this](RequestPtr, ReplyPtr reply) {
+      reply->begin_stream(text_response(""), "");
+      reply->write("begin ");
+      reply->on_abort([reply] {
+        reply->write("aborted");
+        reply->end(true);
+      });
+      std::lock_guard lock(mutex);
+      replies.push_back(reply);
+    };
+  }
+  bool has(size_t n) {
+    std::lock_guard lock(mutex);
+    return replies.size() == n;
+  }
+  void release() {
+    std::lock_guard lock(mutex);
+    for (ReplyPtr& reply : replies) {
+      reply->post([reply] {
+        reply->write("done");
+        reply->end(false);
+      });
+    }
+    replies.clear();
+  }
+};
+
+TEST(Http, DrainFinishesWhatRunsAndTakesNothingNew) {
+  Held held;
+  RunningServer server(held.handler());
+  TestClient idle(server.port()), busy(server.port()), half(server.port());
+  busy.send_request("GET", "/");
+  half.send("GET / HTTP/1.1\r\n");
+  ASSERT_TRUE(becomes_true([&] { return held.has(1); }));
+  server.stop(true);
+  EXPECT_TRUE(idle.is_closed_within(3000));
+  EXPECT_FALSE(TestClient(server.port()).connected());
+  half.send("Host: t\r\n\r\n");
+  EXPECT_EQ(half.read_answer().status, 503);
+  EXPECT_FALSE(server.returned_within(50ms));
+  held.release();
+  EXPECT_EQ(busy.read_answer().body, "begin done");
+  busy.close();
+  half.close();
+  EXPECT_TRUE(server.returned_within(5s));
+}
+
+TEST(Http, DrainEndsWhatTakesTooLong) {
+  HttpOptions options = quick_options();
+  options.shutdown_timeout = 100ms;
+  Held held;
+  RunningServer server(held.handler(), options);
+  TestClient client(server.port());
+  client.send_request("GET", "/");
+  ASSERT_TRUE(becomes_true([&] { return held.has(1); }));
+  server.stop(true);
+  EXPECT_EQ(client.read_answer().body, "begin aborted");
+  client.close();
+  EXPECT_TRUE(server.returned_within(5s));
+  held.release();
+}
+
+TEST(Http, StopWithoutDrainEndsAtOnce) {
+  Held held;
+  RunningServer server(held.handler());
+  TestClient client(server.port());
+  client.send_request("GET", "/");
+  ASSERT_TRUE(becomes_true([&] { return held.has(1); }));
+  server.stop(false);
+  EXPECT_TRUE(server.returned_within(2s));
+  held.release();
+}
+
+TEST(Http, RepliesMayOutliveTheServer) {
+  Held held;
+  {
+    RunningServer server(held.handler());
+    TestClient client(server.port());
+    client.send_request("GET", "/");
+    ASSERT_TRUE(becomes_true([&] { return held.has(1); }));
+  }
+  held.release();
+}
+
+}  // namespace
+}  // namespace dbrx

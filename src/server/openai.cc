@@ -1,0 +1,95 @@
+#include "server/openai.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <utility>
+
+#include "server/api_error.h"
+#include "server/http_text.h"
+#include "server/openai_completion.h"
+
+namespace dbrx {
+namespace json = boost::json;
+namespace {
+
+constexpr size_t kMaxKnownNames = 256;
+
+// Browsers send cross-site requests without asking first unless the type is one like JSON's:
+// insisting on it keeps web pages from using a server on their visitor's machine.
+void check_content_type(const HttpRequest& request) {
+  std::string_view type = request.header("content-type");
+  type = type.substr(0, type.find(';'));
+  while (!type.empty() && type.back() == ' ') type.remove_suffix(1);
+  if (!equals_ignoring_case(type, "application/json")) {
+    throw ApiError(415, "the request needs the header Content-Type: application/json");
+  }
+  std::string_view encoding = request.header("content-encoding");
+  if (!encoding.empty() && !equals_ignoring_case(encoding, "identity")) {
+    throw ApiError(415, "the request body must not be compressed (Content-Encoding)");
+  }
+}
+
+json::object model_json(const OpenAiServices& services, const std::string& name) {
+  json::object object;
+  object["id"] = json::string(name);
+  object["object"] = "model";
+  object["created"] = services.created;
+  object["owned_by"] = "dbrx.cpp";
+  object["root"] = json::string(services.model_names.front());
+  object["parent"] = nullptr;
+  object["max_model_len"] = services.engine.max_context();
+  object["permission"] = json::array();
+  return object;
+}
+
+HttpResponse json_response(const json::object& object) {
+  HttpResponse response;
+  response.headers = {{"Content-Type", "application/json"}};
+  response.body = json::serialize(object);
+  return response;
+}
+
+}  // namespace
+
+void UnknownNames::log_new(const std::vector<std::string>& names) {
+  std::lock_guard lock(mutex_);
+  for (const std::string& name : names) {
+    std::string safe = sanitize_token(name, 64);
+    if (known_.size() >= kMaxKnownNames || !known_.insert(safe).second) continue;
+    spdlog::info("requests use the parameter {}, which is unknown here and ignored", safe);
+  }
+}
+
+void handle_completion(OpenAiServices& services, Endpoint endpoint,
+                       std::shared_ptr<const HttpRequest> request, std::shared_ptr<Reply> reply) {
+  check_content_type(*request);
+  auto completion = std::make_shared<Completion>(services, reply);
+  reply->on_abort([weak = std::weak_ptr(completion)] {
+    if (auto alive = weak.lock()) alive->abort();
+  });
+  services.workers.post([completion, endpoint, request = std::move(request)] {
+    completion->start(endpoint, request->body);
+  });
+}
+
+HttpResponse list_models(const OpenAiServices& services) {
+  json::array data;
+  for (const std::string& name : services.model_names) data.push_back(model_json(services, name));
+  json::object object;
+  object["object"] = "list";
+  object["data"] = std::move(data);
+  return json_response(object);
+}
+
+HttpResponse describe_model(const OpenAiServices& services, const std::string& name) {
+  const std::vector<std::string>& names = services.model_names;
+  if (std::find(names.begin(), names.end(), name) == names.end()) {
+    throw ApiError(404, "the model \"" + sanitize_token(name, 200) + "\" is not served here",
+                   "model", "model_not_found");
+  }
+  return json_response(model_json(services, name));
+}
+
+}  // namespace dbrx

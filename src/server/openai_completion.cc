@@ -1,0 +1,393 @@
+#include "server/openai_completion.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <chrono>
+#include <new>
+#include <utility>
+
+#include "server/http_text.h"
+
+namespace dbrx {
+namespace {
+
+constexpr int64_t kDefaultCompletionTokens = 16;  // OpenAI's, of /v1/completions
+constexpr const char* kPing = ": ping\n\n";
+
+int64_t seconds_now() {
+  using std::chrono::system_clock;
+  return std::chrono::duration_cast<std::chrono::seconds>(system_clock::now().time_since_epoch())
+      .count();
+}
+
+// Drawn seeds fit the integers that JavaScript can hold, so that a client can send them back.
+uint64_t draw_seed() { return std::stoull(random_hex(16), nullptr, 16) & ((1ULL << 53) - 1); }
+
+// The engine's messages begin with the name of the field, when one is at fault.
+std::string leading_parameter(std::string_view message) {
+  std::string_view word = message.substr(0, message.find_first_of(": "));
+  for (const Parameter& parameter : parameter_table()) {
+    if (parameter.name == word) return std::string(word);
+  }
+  return "";
+}
+
+std::string quoted_list(const std::vector<std::string>& names) {
+  std::string out;
+  for (const std::string& name : names) out += (out.empty() ? "\"" : ", \"") + name + "\"";
+  return out;
+}
+
+}  // namespace
+
+void Completion::start(Endpoint endpoint, std::string_view body) {
+  try {
+    if (aborted_) throw ApiError(503, "the server is shutting down", "", "shutting_down");
+    parse(endpoint, body);
+    Requests requests = make_requests();
+    submit(requests);
+    reply_->post([self = shared_from_this()] { self->begin(); });
+  } catch (const ApiError& e) {
+    refuse(e);
+  } catch (const Error& e) {
+    refuse(to_api_error(e, leading_parameter(e.what())));
+  } catch (const std::bad_alloc&) {
+    refuse(ApiError(503, "out of memory", "", "resource_exhausted"));
+  } catch (const std::exception& e) {
+    spdlog::error("{}: {}", head_.id, e.what());
+    refuse(ApiError(500, "internal error", "", "internal_error"));
+  }
+}
+
+void Completion::abort() {
+  aborted_ = true;
+  std::lock_guard lock(mutex_);
+  for (const std::weak_ptr<Request>& weak : submitted_) {
+    if (auto request = weak.lock()) request->cancelled = true;
+  }
+}
+
+void Completion::parse(Endpoint endpoint, std::string_view body) {
+  request_ = parse_completion_request(endpoint, body, services_.parse);
+  const std::vector<std::string>& names = services_.model_names;
+  std::string model = request_.model.value_or(names.front());
+  if (std::find(names.begin(), names.end(), model) == names.end()) {
+    throw ApiError(404,
+                   "the model \"" + model + "\" is not served here; served: " + quoted_list(names),
+                   "model", "model_not_found");
+  }
+  services_.unknown_names.log_new(request_.ignored);
+  bool chat = endpoint == Endpoint::chat;
+  head_ = {.endpoint = endpoint,
+           .id = (chat ? "chatcmpl-" : "cmpl-") + random_hex(32),
+           .created = seconds_now(),
+           .model = std::move(model),
+           .system_fingerprint = services_.system_fingerprint};
+  seed_ = request_.seed ? static_cast<uint64_t>(*request_.seed) : draw_seed();
+}
+
+// A text so long that no tokenization of it fits the context is refused untokenized: megabytes take
+// many seconds of a text worker and gigabytes of memory.
+void Completion::check_text_size() const {
+  const auto context = static_cast<size_t>(services_.engine.max_context());
+  const size_t limit = context * services_.max_token_bytes;
+  auto check = [&](size_t n_bytes, const char* param) {
+    if (n_bytes <= limit) return;
+    throw ApiError(400,
+                   "the context of this model is " + std::to_string(context) +
+                       " tokens; the prompt has " + std::to_string(n_bytes) +
+                       " bytes, which are at least " +
+                       std::to_string(n_bytes / services_.max_token_bytes) + " tokens: shorten it",
+                   param, "context_length_exceeded");
+  };
+  size_t n_bytes = 0;
+  for (const ChatMessage& message : request_.messages) n_bytes += message.content.size();
+  check(n_bytes, "messages");
+  for (const Prompt& prompt : request_.prompts) {
+    if (const auto* text = std::get_if<std::string>(&prompt)) check(text->size(), "prompt");
+  }
+}
+
+std::vector<std::vector<int32_t>> Completion::tokenize() const {
+  bool chat = request_.endpoint == Endpoint::chat;
+  if (chat && !services_.chat_template) {
+    throw ApiError(400, "this model has no chat template: use /v1/completions", "messages",
+                   "no_chat_template");
+  }
+  check_text_size();
+  try {
+    if (chat) {
+      return {services_.chat_template->encode(services_.tokenizer, request_.messages, true)};
+    }
+    std::vector<std::vector<int32_t>> prompts;
+    for (const Prompt& prompt : request_.prompts) {
+      const auto* text = std::get_if<std::string>(&prompt);
+      // A raw prompt may name special tokens: that is how completion clients write chat turns.
+      prompts.push_back(text ? services_.tokenizer.encode(*text, Specials::as_tokens)
+                             : std::get<std::vector<int32_t>>(prompt));
+    }
+    return prompts;
+  } catch (const Error& e) {
+    // Whatever it is, it lies in this text: a 500 would only make clients try it again.
+    const char* param = chat ? "messages" : "prompt";
+    throw ApiError(400, std::string(param) + ": " + e.what(), param, "invalid_value");
+  }
+}
+
+StopRules Completion::stop_rules(int64_t n_prompt) const {
+  StopRules rules = request_.stop;
+  const int64_t context = services_.engine.max_context();
+  const int64_t room = context - n_prompt;
+  bool chat = request_.endpoint == Endpoint::chat;
+  if (room < 1 || request_.max_tokens.value_or(1) > room) {
+    std::string message = "the context of this model is " + std::to_string(context) +
+                          " tokens; the prompt has " + std::to_string(n_prompt);
+    message += room < 1 ? ", which leaves no room for an answer: shorten it"
+                        : " and max_tokens asks for " + std::to_string(*request_.max_tokens) +
+                              ": shorten the prompt or lower max_tokens to " + std::to_string(room);
+    throw ApiError(400, message, chat ? "messages" : "prompt", "context_length_exceeded");
+  }
+  int64_t fallback = chat ? room : std::min(room, kDefaultCompletionTokens);
+  rules.max_tokens = request_.max_tokens.value_or(fallback);
+  if (rules.min_tokens > rules.max_tokens) {
+    throw ApiError(400,
+                   "min_tokens: " + std::to_string(rules.min_tokens) + " is more than the " +
+                       std::to_string(rules.max_tokens) + " tokens that may be generated",
+                   "min_tokens", "invalid_value");
+  }
+  return rules;
+}
+
+Completion::Requests Completion::make_requests() {
+  std::vector<std::vector<int32_t>> prompts = tokenize();
+  Requests requests;
+  for (size_t i = 0; i < prompts.size(); ++i) {
+    auto request = std::make_shared<Request>();
+    request->id = prompts.size() == 1 ? head_.id : head_.id + "-" + std::to_string(i);
+    request->stop = stop_rules(static_cast<int64_t>(prompts[i].size()));
+    request->prompt = std::move(prompts[i]);
+    request->n_choices = request_.n;
+    request->sampling = request_.sampling;
+    request->seed = seed_;
+    request->top_logprobs = request_.top_logprobs;
+    request->skip_special_tokens = request_.skip_special_tokens;
+    request->priority = request_.priority;
+    request->sink = [self = shared_from_this(), i](Event&& event) {
+      self->receive(i, std::move(event));
+    };
+    requests.push_back(std::move(request));
+  }
+  size_t n_choices = requests.size() * static_cast<size_t>(request_.n);
+  usage_.resize(requests.size());
+  text_offsets_.resize(n_choices);
+  answers_.resize(n_choices);
+  return requests;
+}
+
+// All prompts of a call run, or none.
+void Completion::submit(const Requests& requests) {
+  {
+    std::lock_guard lock(mutex_);
+    submitted_.assign(requests.begin(), requests.end());
+  }
+  try {
+    for (const std::shared_ptr<Request>& request : requests) {
+      if (aborted_) throw ApiError(503, "the server is shutting down", "", "shutting_down");
+      switch (services_.engine.submit(request)) {
+        case SubmitResult::ok:
+          break;
+        case SubmitResult::queue_full:
+          throw ApiError(429, "the queue of waiting requests is full: try again later", "",
+                         "rate_limit_exceeded");
+        case SubmitResult::stopping:
+          throw ApiError(503, "the server is shutting down", "", "shutting_down");
+      }
+    }
+  } catch (...) {
+    for (const std::shared_ptr<Request>& request : requests) request->cancelled = true;
+    throw;
+  }
+}
+
+void Completion::refuse(const ApiError& error) {
+  HttpResponse response = error_response(error);
+  add_headers(response);
+  reply_->post([self = shared_from_this(), response = std::move(response)]() mutable {
+    self->done_ = true;
+    self->reply_->send(std::move(response));
+  });
+}
+
+void Completion::receive(size_t request, Event&& event) {
+  {
+    std::lock_guard lock(mutex_);
+    arrivals_.push_back({request, std::move(event)});
+    if (std::exchange(drain_posted_, true)) return;
+  }
+  reply_->post([self = shared_from_this()] { self->drain(); });
+}
+
+void Completion::begin() {
+  begun_ = true;
+  if (request_.stream) begin_stream();
+  drain();
+}
+
+void Completion::begin_stream() {
+  HttpResponse response;
+  response.headers = {{"Content-Type", "text/event-stream; charset=utf-8"},
+                      {"Cache-Control", "no-cache"},
+                      {"X-Accel-Buffering", "no"}};
+  add_headers(response);
+  reply_->begin_stream(std::move(response), kPing);
+  if (request_.endpoint != Endpoint::chat) return;
+  Usage usage;
+  for (size_t i = 0; i < answers_.size(); ++i) {
+    reply_->write(role_chunk(head_, static_cast<int32_t>(i), chunk_usage(usage)));
+  }
+}
+
+void Completion::drain() {
+  std::vector<Arrival> arrivals;
+  {
+    std::lock_guard lock(mutex_);
+    drain_posted_ = false;
+    // Events of the first prompts may come before the last one is submitted.
+    if (begun_) arrivals.swap(arrivals_);
+  }
+  for (Arrival& arrival : arrivals) {
+    if (!done_) handle(arrival);
+  }
+}
+
+void Completion::handle(Arrival& arrival) {
+  Event& event = arrival.event;
+  usage_[arrival.request] = event.usage;
+  if (event.finish == FinishReason::error || event.finish == FinishReason::cancelled) {
+    return fail(event);
+  }
+  // A token that ends the choice is no part of its text.
+  if (event.finish == FinishReason::stop && event.stop_reason.empty()) event.tokens.clear();
+  auto choice = static_cast<int32_t>(arrival.request) * request_.n + event.choice;
+  if (request_.stream) {
+    stream_event(choice, event);
+  } else {
+    collect_event(choice, event);
+  }
+  if (event.last && ++n_finished_ == usage_.size()) complete();
+}
+
+void Completion::stream_event(int32_t choice, Event& event) {
+  Usage usage;
+  bool has_logprobs = request_.top_logprobs.has_value() && !event.tokens.empty();
+  if (!event.text.empty() || has_logprobs) {
+    boost::json::value logprobs = nullptr;
+    LogprobsFormat format(services_.tokenizer);
+    if (has_logprobs && head_.endpoint == Endpoint::chat) logprobs = format.chat(event.tokens);
+    if (has_logprobs && head_.endpoint == Endpoint::completions) {
+      logprobs = format.completions(event.tokens, text_offsets_[static_cast<size_t>(choice)]);
+    }
+    reply_->write(text_chunk(head_, choice, event.text, std::move(logprobs), chunk_usage(usage)));
+  }
+  if (event.finish) {
+    reply_->write(
+        finish_chunk(head_, choice, *event.finish, event.stop_reason, seed_, chunk_usage(usage)));
+  }
+}
+
+void Completion::collect_event(int32_t choice, Event& event) {
+  ChoiceAnswer& answer = answers_[static_cast<size_t>(choice)];
+  answer.text += event.text;
+  if (request_.top_logprobs) {
+    std::move(event.tokens.begin(), event.tokens.end(), std::back_inserter(answer.tokens));
+  }
+  if (event.finish) {
+    answer.finish = *event.finish;
+    answer.stop_reason = event.stop_reason;
+  }
+}
+
+void Completion::fail(const Event& event) {
+  done_ = true;
+  abort();  // the other choices
+  note_usage();
+  bool cancelled = event.finish == FinishReason::cancelled;
+  if (!cancelled) spdlog::error("{}: {}", head_.id, event.error);
+  ApiError error = cancelled ? ApiError(503, "the server is shutting down", "", "shutting_down")
+                             : ApiError(500, event.error, "", "internal_error");
+  if (request_.stream) {
+    reply_->write(error_event(error_json(error)));
+    reply_->end(true);
+  } else {
+    HttpResponse response = error_response(error);
+    add_headers(response);
+    reply_->send(std::move(response));
+  }
+}
+
+void Completion::complete() {
+  done_ = true;
+  note_usage();
+  if (!request_.stream) return send_whole();
+  if (request_.include_usage) reply_->write(usage_chunk(head_, total_usage()));
+  reply_->write(kDoneEvent);
+  reply_->end(false);
+}
+
+// An answer with many logprobs is large: it is written where it holds up nobody.
+void Completion::send_whole() {
+  services_.workers.post([self = shared_from_this()] {
+    HttpResponse response;
+    response.headers = {{"Content-Type", "application/json"}};
+    self->add_headers(response);
+    try {
+      response.body =
+          whole_answer(self->head_, self->answers_, self->request_.top_logprobs.has_value(),
+                       self->total_usage(), LogprobsFormat(self->services_.tokenizer));
+    } catch (const std::bad_alloc&) {
+      return self->refuse(ApiError(503, "out of memory", "", "resource_exhausted"));
+    }
+    self->reply_->post([self, response = std::move(response)]() mutable {
+      self->reply_->send(std::move(response));
+    });
+  });
+}
+
+Usage Completion::total_usage() const {
+  Usage total;
+  for (const Usage& usage : usage_) {
+    total.prompt_tokens += usage.prompt_tokens;
+    total.completion_tokens += usage.completion_tokens;
+    total.cached_tokens += usage.cached_tokens;
+  }
+  return total;
+}
+
+ChunkUsage Completion::chunk_usage(Usage& storage) const {
+  if (!request_.continuous_usage) return {.mention = request_.include_usage};
+  storage = total_usage();
+  return {.mention = true, .usage = &storage};
+}
+
+void Completion::add_headers(HttpResponse& response) const {
+  if (!request_.ignored.empty()) {
+    std::string names;
+    size_t n = std::min<size_t>(request_.ignored.size(), 16);
+    for (size_t i = 0; i < n; ++i) {
+      names += (i > 0 ? ", " : "") + sanitize_token(request_.ignored[i], 64);
+    }
+    response.headers.push_back({"x-dbrx-ignored", names});
+  }
+  if (response.status == 200) {
+    response.headers.push_back({"x-dbrx-seed", std::to_string(static_cast<int64_t>(seed_))});
+  }
+}
+
+void Completion::note_usage() {
+  Usage usage = total_usage();
+  reply_->note("prompt=" + std::to_string(usage.prompt_tokens) +
+               " completion=" + std::to_string(usage.completion_tokens));
+}
+
+}  // namespace dbrx

@@ -1,0 +1,88 @@
+// One call of /v1/chat/completions or /v1/completions, from the body to the last byte: start() on a
+// text worker, receive() on the engine thread, the rest on the I/O thread.
+//
+// Who keeps whom alive: the engine its requests, their sinks this object, this object the reply.
+// Nobody points back with more than a weak pointer.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "engine/request.h"
+#include "server/api_error.h"
+#include "server/http.h"
+#include "server/openai_format.h"
+#include "server/openai_services.h"
+
+namespace dbrx {
+
+class Completion : public std::enable_shared_from_this<Completion> {
+ public:
+  Completion(OpenAiServices& services, std::shared_ptr<Reply> reply)
+      : services_(services), reply_(std::move(reply)) {}
+
+  // Parses, checks, tokenizes, submits. Failures become an answer.
+  void start(Endpoint endpoint, std::string_view body);
+
+  // The answer is no longer wanted. Any thread.
+  void abort();
+
+ private:
+  using Requests = std::vector<std::shared_ptr<Request>>;
+  struct Arrival {
+    size_t request;  // index of the prompt
+    Event event;
+  };
+
+  void parse(Endpoint endpoint, std::string_view body);
+  void check_text_size() const;
+  std::vector<std::vector<int32_t>> tokenize() const;
+  Requests make_requests();
+  StopRules stop_rules(int64_t n_prompt_tokens) const;
+  void submit(const Requests& requests);
+  void refuse(const ApiError& error);
+
+  void receive(size_t request, Event&& event);
+
+  void begin();
+  void begin_stream();
+  void drain();
+  void handle(Arrival& arrival);
+  void stream_event(int32_t choice, Event& event);
+  void collect_event(int32_t choice, Event& event);
+  void fail(const Event& event);
+  void complete();
+  void send_whole();
+  Usage total_usage() const;
+  ChunkUsage chunk_usage(Usage& storage) const;
+  void add_headers(HttpResponse& response) const;
+  void note_usage();
+
+  OpenAiServices& services_;
+  std::shared_ptr<Reply> reply_;
+
+  // Written by start(), constant afterwards.
+  CompletionRequest request_;
+  AnswerHead head_;
+  uint64_t seed_ = 0;
+
+  // The I/O thread's.
+  bool begun_ = false;
+  bool done_ = false;
+  size_t n_finished_ = 0;              // requests
+  std::vector<Usage> usage_;           // [prompts]
+  std::vector<ChoiceAnswer> answers_;  // [prompts * n]
+  std::vector<int64_t> text_offsets_;  // [prompts * n], of completions with logprobs
+
+  std::atomic<bool> aborted_{false};
+  std::mutex mutex_;  // guards what is below
+  std::vector<std::weak_ptr<Request>> submitted_;
+  std::vector<Arrival> arrivals_;
+  bool drain_posted_ = false;
+};
+
+}  // namespace dbrx

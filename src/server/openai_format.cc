@@ -1,0 +1,244 @@
+#include "server/openai_format.h"
+
+#include <array>
+#include <charconv>
+#include <cmath>
+
+#include "text/utf8.h"
+
+namespace dbrx {
+namespace json = boost::json;
+namespace {
+
+json::string to_json(std::string_view text) { return json::string(json::string_view(text)); }
+
+json::value text_or_null(std::string_view text) {
+  if (text.empty()) return nullptr;
+  return to_json(text);
+}
+
+bool is_utf8(std::string_view bytes) {
+  std::string repaired;
+  Utf8Repair repair;
+  repair.push(bytes, repaired);
+  repair.finish(repaired);
+  return repaired == bytes;
+}
+
+int64_t count_characters(std::string_view text) {
+  int64_t n = 0;
+  for (char c : text) n += (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+  return n;
+}
+
+json::array byte_list(std::string_view bytes) {
+  json::array list;
+  for (char c : bytes) list.push_back(static_cast<unsigned char>(c));
+  return list;
+}
+
+json::object token_json(std::string_view bytes, float logprob) {
+  json::object object;
+  object["token"] = to_json(token_text(bytes));
+  object["logprob"] = json_logprob(logprob);
+  object["bytes"] = byte_list(bytes);
+  return object;
+}
+
+json::object envelope(const AnswerHead& head, std::string_view object_name) {
+  json::object object;
+  object["id"] = to_json(head.id);
+  object["object"] = to_json(object_name);
+  object["created"] = head.created;
+  object["model"] = to_json(head.model);
+  object["system_fingerprint"] = text_or_null(head.system_fingerprint);
+  return object;
+}
+
+json::object chunk_envelope(const AnswerHead& head, ChunkUsage usage) {
+  bool chat = head.endpoint == Endpoint::chat;
+  json::object object = envelope(head, chat ? "chat.completion.chunk" : "text_completion");
+  if (usage.mention) object["usage"] = nullptr;
+  if (usage.usage) object["usage"] = usage_json(*usage.usage);
+  return object;
+}
+
+std::string event_of(const json::object& object) {
+  return "data: " + json::serialize(object) + "\n\n";
+}
+
+json::object choice_json(int32_t index, json::value logprobs, json::value finish_reason) {
+  json::object choice;
+  choice["index"] = index;
+  choice["logprobs"] = std::move(logprobs);
+  choice["finish_reason"] = std::move(finish_reason);
+  return choice;
+}
+
+json::array list_of(json::object only) {
+  json::array list;
+  list.emplace_back(std::move(only));
+  return list;
+}
+
+}  // namespace
+
+std::string_view finish_name(FinishReason reason) {
+  return reason == FinishReason::length ? "length" : "stop";
+}
+
+double json_logprob(float logprob) {
+  if (!std::isfinite(logprob)) return -9999.0;
+  std::array<char, 32> text;
+  auto [end, ec] = std::to_chars(text.data(), text.data() + text.size(), logprob);
+  double value = 0;
+  std::from_chars(text.data(), end, value);
+  return value;
+}
+
+std::string token_text(std::string_view bytes) {
+  if (is_utf8(bytes)) return std::string(bytes);
+  std::string out;
+  for (char c : bytes) {
+    auto byte = static_cast<unsigned char>(c);
+    out += "\\x";
+    out.push_back("0123456789abcdef"[byte >> 4]);
+    out.push_back("0123456789abcdef"[byte & 15]);
+  }
+  return out;
+}
+
+json::object usage_json(const Usage& usage) {
+  json::object object;
+  object["prompt_tokens"] = usage.prompt_tokens;
+  object["completion_tokens"] = usage.completion_tokens;
+  object["total_tokens"] = usage.prompt_tokens + usage.completion_tokens;
+  json::object details;
+  details["cached_tokens"] = usage.cached_tokens;
+  object["prompt_tokens_details"] = std::move(details);
+  return object;
+}
+
+json::value LogprobsFormat::chat(const std::vector<TokenInfo>& tokens) const {
+  json::array content;
+  for (const TokenInfo& token : tokens) {
+    json::object entry = token_json(tokenizer_.token_bytes(token.id), token.logprob);
+    json::array top;
+    for (const TokenLogprob& other : token.top) {
+      top.push_back(token_json(tokenizer_.token_bytes(other.id), other.logprob));
+    }
+    entry["top_logprobs"] = std::move(top);
+    content.push_back(std::move(entry));
+  }
+  json::object object;
+  object["content"] = std::move(content);
+  return object;
+}
+
+json::value LogprobsFormat::completions(const std::vector<TokenInfo>& tokens,
+                                        int64_t& text_offset) const {
+  json::array texts, logprobs, tops, offsets;
+  for (const TokenInfo& token : tokens) {
+    auto name = [&](int32_t id) {
+      std::string_view bytes = tokenizer_.token_bytes(id);
+      return is_utf8(bytes) ? std::string(bytes) : "bytes:" + token_text(bytes);
+    };
+    texts.push_back(to_json(name(token.id)));
+    logprobs.push_back(json_logprob(token.logprob));
+    json::object top;
+    for (const TokenLogprob& other : token.top) {
+      // Two ids may have one text: the likelier one, which comes first, keeps the place.
+      top.emplace(name(other.id), json_logprob(other.logprob));
+    }
+    top.emplace(name(token.id), json_logprob(token.logprob));
+    tops.push_back(std::move(top));
+    offsets.push_back(text_offset);
+    text_offset += count_characters(tokenizer_.token_bytes(token.id));
+  }
+  json::object object;
+  object["tokens"] = std::move(texts);
+  object["token_logprobs"] = std::move(logprobs);
+  object["top_logprobs"] = std::move(tops);
+  object["text_offset"] = std::move(offsets);
+  return object;
+}
+
+std::string role_chunk(const AnswerHead& head, int32_t choice, ChunkUsage usage) {
+  json::object object = chunk_envelope(head, usage);
+  json::object entry = choice_json(choice, nullptr, nullptr);
+  json::object delta;
+  delta["role"] = "assistant";
+  delta["content"] = "";
+  entry["delta"] = std::move(delta);
+  object["choices"] = list_of(std::move(entry));
+  return event_of(object);
+}
+
+std::string text_chunk(const AnswerHead& head, int32_t choice, std::string_view text,
+                       json::value logprobs, ChunkUsage usage) {
+  json::object object = chunk_envelope(head, usage);
+  json::object entry = choice_json(choice, std::move(logprobs), nullptr);
+  if (head.endpoint == Endpoint::chat) {
+    json::object delta;
+    delta["content"] = to_json(text);
+    entry["delta"] = std::move(delta);
+  } else {
+    entry["text"] = to_json(text);
+  }
+  object["choices"] = list_of(std::move(entry));
+  return event_of(object);
+}
+
+std::string finish_chunk(const AnswerHead& head, int32_t choice, FinishReason reason,
+                         std::string_view stop_reason, uint64_t seed, ChunkUsage usage) {
+  json::object object = chunk_envelope(head, usage);
+  object["seed"] = static_cast<int64_t>(seed);
+  json::object entry = choice_json(choice, nullptr, to_json(finish_name(reason)));
+  entry["stop_reason"] = text_or_null(stop_reason);
+  if (head.endpoint == Endpoint::chat) {
+    entry["delta"] = json::object();
+  } else {
+    entry["text"] = "";
+  }
+  object["choices"] = list_of(std::move(entry));
+  return event_of(object);
+}
+
+std::string usage_chunk(const AnswerHead& head, const Usage& usage) {
+  json::object object = chunk_envelope(head, {.mention = true, .usage = &usage});
+  object["choices"] = json::array();
+  return event_of(object);
+}
+
+std::string error_event(const std::string& error_json) { return "data: " + error_json + "\n\n"; }
+
+std::string whole_answer(const AnswerHead& head, const std::vector<ChoiceAnswer>& choices,
+                         bool logprobs_wanted, const Usage& usage, const LogprobsFormat& format) {
+  bool chat = head.endpoint == Endpoint::chat;
+  json::array list;
+  for (const ChoiceAnswer& choice : choices) {
+    json::value logprobs = nullptr;
+    int64_t text_offset = 0;
+    if (logprobs_wanted) {
+      logprobs = chat ? format.chat(choice.tokens) : format.completions(choice.tokens, text_offset);
+    }
+    json::object entry = choice_json(static_cast<int32_t>(list.size()), std::move(logprobs),
+                                     to_json(finish_name(choice.finish)));
+    entry["stop_reason"] = text_or_null(choice.stop_reason);
+    if (chat) {
+      json::object message;
+      message["role"] = "assistant";
+      message["content"] = to_json(choice.text);
+      entry["message"] = std::move(message);
+    } else {
+      entry["text"] = to_json(choice.text);
+    }
+    list.push_back(std::move(entry));
+  }
+  json::object object = envelope(head, chat ? "chat.completion" : "text_completion");
+  object["choices"] = std::move(list);
+  object["usage"] = usage_json(usage);
+  return json::serialize(object);
+}
+
+}  // namespace dbrx

@@ -1,0 +1,82 @@
+// Events of the engine -> the JSON of the OpenAI routes. Pure: no engine, no sockets.
+#pragma once
+
+#include <boost/json.hpp>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/request.h"
+#include "server/openai_params.h"
+#include "text/tokenizer.h"
+
+namespace dbrx {
+
+// What all objects of one answer have in common.
+struct AnswerHead {
+  Endpoint endpoint = Endpoint::chat;
+  std::string id;       // "chatcmpl-..." or "cmpl-..."
+  int64_t created = 0;  // seconds since 1970
+  std::string model;
+  std::string system_fingerprint;
+};
+
+// What a chunk says about usage.
+struct ChunkUsage {
+  bool mention = false;  // the client asked for usage: null where there is none
+  const Usage* usage = nullptr;
+};
+
+// One choice of a whole answer.
+struct ChoiceAnswer {
+  std::string text;
+  std::vector<TokenInfo> tokens;  // when logprobs were asked for
+  FinishReason finish = FinishReason::stop;
+  std::string stop_reason;
+};
+
+// Turns tokens into the logprobs objects of both endpoints.
+class LogprobsFormat {
+ public:
+  explicit LogprobsFormat(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
+
+  // {"content": [{"token", "logprob", "bytes", "top_logprobs"}]}
+  boost::json::value chat(const std::vector<TokenInfo>& tokens) const;
+  // {"tokens", "token_logprobs", "top_logprobs", "text_offset"}; offsets count characters, from
+  // text_offset on, which is moved behind these tokens.
+  boost::json::value completions(const std::vector<TokenInfo>& tokens, int64_t& text_offset) const;
+
+ private:
+  const Tokenizer& tokenizer_;
+};
+
+// "stop" or "length".
+std::string_view finish_name(FinishReason reason);
+
+// A float's logprob as the shortest number that reads back as that float; -inf, which JSON lacks,
+// as -9999.
+double json_logprob(float logprob);
+
+// A token's bytes when they are UTF-8, else each byte as \xNN.
+std::string token_text(std::string_view bytes);
+
+boost::json::object usage_json(const Usage& usage);
+
+// The objects of a stream, each as "data: {...}\n\n".
+std::string role_chunk(const AnswerHead& head, int32_t choice, ChunkUsage usage);
+// logprobs: null when not asked for.
+std::string text_chunk(const AnswerHead& head, int32_t choice, std::string_view text,
+                       boost::json::value logprobs, ChunkUsage usage);
+std::string finish_chunk(const AnswerHead& head, int32_t choice, FinishReason reason,
+                         std::string_view stop_reason, uint64_t seed, ChunkUsage usage);
+std::string usage_chunk(const AnswerHead& head, const Usage& usage);
+std::string error_event(const std::string& error_json);
+constexpr std::string_view kDoneEvent = "data: [DONE]\n\n";
+
+// The whole answer. logprobs_wanted: the objects are present, even if without tokens.
+std::string whole_answer(const AnswerHead& head, const std::vector<ChoiceAnswer>& choices,
+                         bool logprobs_wanted, const Usage& usage, const LogprobsFormat& format);
+
+}  // namespace dbrx

@@ -1,0 +1,62 @@
+#include "server/openai_params.h"
+
+#include <algorithm>
+
+#include "server/api_error.h"
+
+namespace dbrx {
+namespace json = boost::json;
+namespace {
+
+bool same_value(const json::value& a, const json::value& b) {
+  if (a.is_number() && b.is_number()) return a.to_number<double>() == b.to_number<double>();
+  return a == b;
+}
+
+const Parameter* find_parameter(std::string_view name) {
+  for (const Parameter& parameter : parameter_table()) {
+    if (parameter.name == name) return &parameter;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+bool asks_for_nothing(const json::value& value, std::string_view neutral) {
+  json::value list = json::parse(neutral);
+  const json::array& values = list.get_array();
+  auto listed = [&](const json::value& wanted) {
+    return std::any_of(values.begin(), values.end(),
+                       [&](const json::value& v) { return same_value(v, wanted); });
+  };
+  if (value.is_null() || listed(value)) return true;
+  if (value == json::value(false)) return !listed(true);
+  if (value.is_string()) return value.get_string().empty();
+  if (value.is_array()) return value.get_array().empty();
+  return value.is_object() && value.get_object().empty();
+}
+
+std::vector<std::string> check_parameters(Endpoint endpoint, const json::object& fields,
+                                          bool strict) {
+  std::vector<std::string> unknown;
+  for (const auto& [key, value] : fields) {
+    std::string name(key);
+    const Parameter* parameter = find_parameter(name);
+    if (!parameter) {
+      if (strict) {
+        throw ApiError(400, name + ": unknown parameter (this server runs with --strict-params)",
+                       name, "unknown_parameter");
+      }
+      unknown.push_back(name);
+      continue;
+    }
+    Support support = endpoint == Endpoint::chat ? parameter->chat : parameter->completions;
+    if (support != Support::refused || asks_for_nothing(value, parameter->neutral)) continue;
+    std::string message = name + ": not supported by this server";
+    if (!parameter->hint.empty()) message.append("; ").append(parameter->hint);
+    throw ApiError(400, message, name, "unsupported_parameter");
+  }
+  return unknown;
+}
+
+}  // namespace dbrx

@@ -1,0 +1,41 @@
+// Which fields of a request do what: one table (openai_params_data.cc) drives the parser, the
+// refusals and the check of docs/api.md. A field is never accepted and silently without its effect.
+#pragma once
+
+#include <boost/json.hpp>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace dbrx {
+
+enum class Endpoint { chat, completions };
+
+enum class Support {
+  used,       // does what it says
+  refused,    // known, not offered here: 400 naming it, unless its value asks for nothing
+  no_effect,  // accepted: it would not change the answer
+};
+
+struct Parameter {
+  std::string_view name;
+  Support chat;
+  Support completions;
+  // Refused parameters: values besides null, false, "", [] and {} that ask for nothing, as a JSON
+  // list. Where true is one of them, false does ask for something.
+  std::string_view neutral = "[]";
+  std::string_view hint = "";  // what to do instead
+};
+
+std::span<const Parameter> parameter_table();
+
+// Checks all names of a request. Throws ApiError(400) for a refused one, and with `strict` for one
+// that is not in the table. Returns the unknown names.
+std::vector<std::string> check_parameters(Endpoint endpoint, const boost::json::object& fields,
+                                          bool strict);
+
+// Whether the value of a refused parameter asks for nothing; neutral as in Parameter.
+bool asks_for_nothing(const boost::json::value& value, std::string_view neutral);
+
+}  // namespace dbrx

@@ -1,0 +1,224 @@
+#include "server/openai_parse.h"
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+
+#include "server/api_error.h"
+#include "server/json_fields.h"
+#include "server/openai_messages.h"
+
+namespace dbrx {
+namespace json = boost::json;
+namespace {
+
+constexpr int64_t kMaxInt64 = std::numeric_limits<int64_t>::max();
+constexpr int64_t kMinInt64 = std::numeric_limits<int64_t>::min();
+constexpr size_t kMaxStops = 16;
+constexpr size_t kMaxStopTokenIds = 256;
+constexpr int32_t kMaxTopLogprobs = 20;
+
+std::string id_range(int32_t n_ids) { return "from 0 to " + std::to_string(n_ids - 1); }
+
+int32_t token_id(const json::value& value, const std::string& param, int32_t n_ids) {
+  std::optional<int64_t> id = as_integer(value);
+  if (!id || *id < 0 || *id >= n_ids) bad_value(param, "token ids " + id_range(n_ids), value);
+  return static_cast<int32_t>(*id);
+}
+
+std::vector<int32_t> token_ids(const json::array& list, const std::string& param, int32_t n_ids) {
+  std::vector<int32_t> ids;
+  ids.reserve(list.size());
+  for (const json::value& value : list) ids.push_back(token_id(value, param, n_ids));
+  return ids;
+}
+
+Prompt text_prompt(const json::value& value) {
+  if (value.get_string().empty()) throw ApiError(400, "prompt: a prompt is empty", "prompt");
+  return std::string(value.get_string());
+}
+
+constexpr const char* kPromptForms =
+    "a string, a list of strings, a list of token ids or a list of lists of token ids";
+
+std::vector<Prompt> parse_prompts(const JsonFields& fields, const ParseOptions& options) {
+  const json::value* value = fields.find("prompt");
+  if (!value) throw ApiError(400, "prompt: this field is required", "prompt", "missing_field");
+  if (value->is_string()) return {text_prompt(*value)};
+  if (!value->is_array()) bad_value("prompt", kPromptForms, *value);
+  const json::array& list = value->get_array();
+  if (list.empty()) throw ApiError(400, "prompt: the list is empty", "prompt");
+  if (list.front().is_number()) return {token_ids(list, "prompt", options.n_ids)};
+  if (list.size() > static_cast<size_t>(options.max_prompts)) {
+    throw ApiError(400,
+                   "prompt: " + std::to_string(list.size()) + " prompts; one request takes " +
+                       std::to_string(options.max_prompts) + " at most: send several",
+                   "prompt");
+  }
+  std::vector<Prompt> prompts;
+  for (const json::value& item : list) {
+    if (item.kind() != list.front().kind()) bad_value("prompt", kPromptForms, *value);
+    if (item.is_string()) {
+      prompts.push_back(text_prompt(item));
+    } else if (item.is_array() && !item.get_array().empty()) {
+      prompts.push_back(token_ids(item.get_array(), "prompt", options.n_ids));
+    } else {
+      bad_value("prompt", kPromptForms, *value);
+    }
+  }
+  return prompts;
+}
+
+SamplingParams parse_sampling(const JsonFields& fields, int32_t n_ids) {
+  SamplingParams p;
+  auto read = [&](const char* name, JsonFields::Range range, float& out) {
+    if (auto number = fields.number(name, range)) out = static_cast<float>(*number);
+  };
+  read("temperature", {0, 2}, p.temperature);
+  read("top_p", {0, 1, true}, p.top_p);
+  read("min_p", {0, 1}, p.min_p);
+  read("presence_penalty", {-2, 2}, p.presence_penalty);
+  read("frequency_penalty", {-2, 2}, p.frequency_penalty);
+  read("repetition_penalty", {0, 100, true}, p.repetition_penalty);
+  // A positive double may be too small for a float.
+  p.top_p = std::max(p.top_p, std::numeric_limits<float>::min());
+  p.repetition_penalty = std::max(p.repetition_penalty, std::numeric_limits<float>::min());
+  int64_t top_k = fields.integer("top_k", -1, std::numeric_limits<int32_t>::max()).value_or(0);
+  p.top_k = static_cast<int32_t>(std::max<int64_t>(top_k, 0));  // -1: off, as elsewhere
+
+  const json::value* bias = fields.find("logit_bias");
+  if (!bias) return p;
+  if (!bias->is_object()) bad_value("logit_bias", "an object of token ids and numbers", *bias);
+  for (const auto& [key, value] : bias->get_object()) {
+    int32_t id = -1;
+    auto [end, ec] = std::from_chars(key.data(), key.data() + key.size(), id);
+    if (ec != std::errc() || end != key.data() + key.size() || id < 0 || id >= n_ids) {
+      bad_value("logit_bias", "keys that are token ids " + id_range(n_ids), json::string(key));
+    }
+    JsonFields one(bias->get_object(), "logit_bias.");
+    p.logit_bias.push_back({id, static_cast<float>(one.number(key, {-100, 100}).value_or(0))});
+  }
+  return p;
+}
+
+std::vector<std::string> parse_stop_strings(const JsonFields& fields) {
+  const json::value* value = fields.find("stop");
+  if (!value) return {};
+  const std::string expected =
+      "a string or a list of at most " + std::to_string(kMaxStops) + " strings, none of them empty";
+  std::vector<std::string> stops;
+  auto add = [&](const json::value& item) {
+    if (!item.is_string() || item.get_string().empty()) bad_value("stop", expected, *value);
+    stops.emplace_back(item.get_string());
+  };
+  if (!value->is_array()) {
+    add(*value);
+    return stops;
+  }
+  for (const json::value& item : value->get_array()) add(item);
+  if (stops.size() > kMaxStops) bad_value("stop", expected, *value);
+  return stops;
+}
+
+StopRules parse_stop_rules(const JsonFields& fields, int32_t n_ids) {
+  StopRules rules;
+  rules.stop = parse_stop_strings(fields);
+  rules.min_tokens = fields.integer("min_tokens", 0, kMaxInt64).value_or(0);
+  rules.ignore_eos = fields.boolean("ignore_eos").value_or(false);
+  if (const json::value* ids = fields.find("stop_token_ids")) {
+    if (!ids->is_array() || ids->get_array().size() > kMaxStopTokenIds) {
+      bad_value("stop_token_ids",
+                "a list of at most " + std::to_string(kMaxStopTokenIds) + " token ids", *ids);
+    }
+    rules.stop_token_ids = token_ids(ids->get_array(), "stop_token_ids", n_ids);
+  }
+  return rules;
+}
+
+std::optional<int32_t> parse_logprobs(Endpoint endpoint, const JsonFields& fields) {
+  if (endpoint == Endpoint::completions) {
+    auto n = fields.integer("logprobs", 0, kMaxTopLogprobs);
+    return n ? std::optional(static_cast<int32_t>(*n)) : std::nullopt;
+  }
+  bool wanted = fields.boolean("logprobs").value_or(false);
+  auto n = fields.integer("top_logprobs", 0, kMaxTopLogprobs);
+  if (n.value_or(0) > 0 && !wanted) {
+    throw ApiError(400, "top_logprobs: has an effect only with logprobs: true", "top_logprobs",
+                   "invalid_value");
+  }
+  return wanted ? std::optional(static_cast<int32_t>(n.value_or(0))) : std::nullopt;
+}
+
+std::optional<int64_t> parse_max_tokens(const JsonFields& fields) {
+  auto old_name = fields.integer("max_tokens", 1, kMaxInt64);
+  auto new_name = fields.integer("max_completion_tokens", 1, kMaxInt64);
+  if (old_name && new_name) return std::min(*old_name, *new_name);  // both are upper limits
+  return old_name ? old_name : new_name;
+}
+
+void parse_stream(const JsonFields& fields, CompletionRequest& request) {
+  request.stream = fields.boolean("stream").value_or(false);
+  const json::value* value = fields.find("stream_options");
+  if (!value) return;
+  if (!value->is_object()) bad_value("stream_options", "an object", *value);
+  if (!request.stream && !value->get_object().empty()) {
+    throw ApiError(400, "stream_options: has an effect only with stream: true", "stream_options",
+                   "invalid_value");
+  }
+  JsonFields options(value->get_object(), "stream_options.");
+  request.include_usage = options.boolean("include_usage").value_or(false);
+  request.continuous_usage =
+      options.boolean("continuous_usage_stats").value_or(false) && request.include_usage;
+  for (const auto& [key, member] : value->get_object()) {
+    if (key == "include_usage" || key == "continuous_usage_stats") continue;
+    if (key == "include_obfuscation") {  // padding against eavesdroppers; ours has none
+      if (member.is_null() || member == json::value(false)) continue;
+      throw ApiError(400, "stream_options.include_obfuscation: not supported by this server",
+                     "stream_options.include_obfuscation", "unsupported_parameter");
+    }
+    request.ignored.push_back(options.full_name(key));
+  }
+}
+
+}  // namespace
+
+CompletionRequest parse_completion_request(Endpoint endpoint, std::string_view body,
+                                           const ParseOptions& options) {
+  json::value document = parse_json(body);
+  if (!document.is_object()) {
+    throw ApiError(400, "the request body must be a JSON object, found " + excerpt(document), "",
+                   "invalid_json");
+  }
+  const json::object& object = document.get_object();
+  JsonFields fields(object);
+  CompletionRequest request;
+  request.endpoint = endpoint;
+  request.ignored = check_parameters(endpoint, object, options.strict_params);
+  request.model = fields.string("model");
+  if (endpoint == Endpoint::chat) {
+    request.messages = parse_messages(fields, request.ignored);
+  } else {
+    request.prompts = parse_prompts(fields, options);
+  }
+  request.max_tokens = parse_max_tokens(fields);
+  request.n = static_cast<int32_t>(fields.integer("n", 1, options.max_choices).value_or(1));
+  request.sampling = parse_sampling(fields, options.n_ids);
+  request.stop = parse_stop_rules(fields, options.n_ids);
+  request.seed = fields.integer("seed", kMinInt64, kMaxInt64);
+  request.top_logprobs = parse_logprobs(endpoint, fields);
+  request.skip_special_tokens = fields.boolean("skip_special_tokens").value_or(true);
+  request.priority =
+      static_cast<int32_t>(fields
+                               .integer("priority", std::numeric_limits<int32_t>::min(),
+                                        std::numeric_limits<int32_t>::max())
+                               .value_or(0));
+  parse_stream(fields, request);
+  if (options.strict_params && !request.ignored.empty()) {
+    const std::string& name = request.ignored.front();
+    throw ApiError(400, name + ": unknown parameter (this server runs with --strict-params)", name,
+                   "unknown_parameter");
+  }
+  return request;
+}
+
+}  // namespace dbrx

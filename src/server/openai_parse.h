@@ -1,0 +1,50 @@
+// The body of /v1/chat/completions and /v1/completions -> what is wanted, wholly checked except for
+// what needs the tokenizer. Pure: no engine, no sockets.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "engine/request.h"
+#include "server/openai_params.h"
+#include "text/chat_template.h"
+
+namespace dbrx {
+
+using Prompt = std::variant<std::string, std::vector<int32_t>>;  // text, or token ids
+
+struct ParseOptions {
+  bool strict_params = false;
+  int32_t max_choices = 128;  // of n, and so of one prompt
+  int32_t max_prompts = 256;
+  int32_t n_ids = 0;  // of the tokenizer
+};
+
+struct CompletionRequest {
+  Endpoint endpoint = Endpoint::chat;
+  std::optional<std::string> model;
+  std::vector<ChatMessage> messages;  // chat
+  std::vector<Prompt> prompts;        // completions; at least one
+  std::optional<int64_t> max_tokens;
+  int32_t n = 1;  // choices per prompt
+  SamplingParams sampling;
+  StopRules stop;  // max_tokens is set once the prompt's length is known
+  std::optional<int64_t> seed;
+  std::optional<int32_t> top_logprobs;
+  bool stream = false;
+  bool include_usage = false;     // a last chunk with the usage
+  bool continuous_usage = false;  // usage in every chunk, too
+  bool skip_special_tokens = true;
+  int32_t priority = 0;
+  std::vector<std::string> ignored;  // names of unknown fields
+};
+
+// Throws ApiError(400).
+CompletionRequest parse_completion_request(Endpoint endpoint, std::string_view body,
+                                           const ParseOptions& options);
+
+}  // namespace dbrx

@@ -1,0 +1,42 @@
+// What every request to the OpenAI routes needs; one per server.
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "server/openai_parse.h"
+#include "server/text_workers.h"
+#include "text/chat_template.h"
+#include "text/tokenizer.h"
+
+namespace dbrx {
+
+// Logs each name of an unknown parameter once; remembers a bounded number of them.
+class UnknownNames {
+ public:
+  void log_new(const std::vector<std::string>& names);
+
+ private:
+  std::mutex mutex_;
+  std::set<std::string> known_;
+};
+
+struct OpenAiServices {
+  Engine& engine;
+  const Tokenizer& tokenizer;
+  std::optional<ChatTemplate> chat_template;
+  TextWorkers& workers;
+  std::vector<std::string> model_names;  // the first one is the default
+  std::string system_fingerprint;
+  int64_t created = 0;  // of the models: seconds since 1970
+  ParseOptions parse;
+  size_t max_token_bytes = 1;  // of the longest token
+  UnknownNames unknown_names;
+};
+
+}  // namespace dbrx

@@ -1,0 +1,179 @@
+#include "server/server.h"
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <utility>
+
+#include "server/api_error.h"
+#include "server/http.h"
+#include "server/openai.h"
+#include "server/router.h"
+#include "server/text_workers.h"
+
+namespace dbrx {
+namespace json = boost::json;
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+HttpOptions http_options(const ServerOptions& options) {
+  return {.host = options.host,
+          .port = options.port,
+          .body_limit = options.body_limit,
+          .stream_buffer_limit = options.stream_buffer_limit,
+          .max_connections = options.max_connections,
+          .idle_timeout = options.idle_timeout,
+          .request_timeout = options.request_timeout,
+          .write_timeout = options.write_timeout,
+          .ping_interval = options.ping_interval,
+          .shutdown_timeout = options.shutdown_timeout,
+          .handle_signals = options.handle_signals};
+}
+
+int64_t seconds_since_1970() {
+  auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::seconds>(now).count();
+}
+
+// Knows whether the engine gets on: a process that listens is not yet one that answers.
+class EngineWatch {
+ public:
+  EngineWatch(const Engine& engine, Clock::duration limit) : engine_(engine), limit_(limit) {}
+
+  void look() {
+    EngineStats stats = engine_.stats();
+    bool idle = stats.running == 0 && stats.waiting == 0;
+    if (idle || stats.steps != steps_) progress_at_ = Clock::now();
+    steps_ = stats.steps;
+  }
+
+  bool is_stalled() const { return Clock::now() - progress_at_ > limit_; }
+
+ private:
+  const Engine& engine_;
+  Clock::duration limit_;
+  int64_t steps_ = 0;
+  Clock::time_point progress_at_ = Clock::now();
+};
+
+size_t longest_token(const Tokenizer& tokenizer) {
+  size_t n_bytes = 1;
+  for (int32_t id = 0; id < tokenizer.n_ids(); ++id) {
+    n_bytes = std::max(n_bytes, tokenizer.token_bytes(id).size());
+  }
+  return n_bytes;
+}
+
+HttpResponse json_response(json::object object) {
+  HttpResponse response;
+  response.headers = {{"Content-Type", "application/json"}};
+  response.body = json::serialize(object);
+  return response;
+}
+
+}  // namespace
+
+struct Server::State {
+  State(ServerOptions options_in, Engine& engine, const Tokenizer& tokenizer,
+        std::optional<ChatTemplate> chat_template)
+      : options(std::move(options_in)),
+        services{.engine = engine,
+                 .tokenizer = tokenizer,
+                 .chat_template = std::move(chat_template),
+                 .workers = workers,
+                 .model_names = options.model_names,
+                 .system_fingerprint = options.system_fingerprint,
+                 .created = seconds_since_1970(),
+                 .parse = {.strict_params = options.strict_params,
+                           .max_choices = options.max_choices,
+                           .n_ids = tokenizer.n_ids()},
+                 .max_token_bytes = longest_token(tokenizer),
+                 .unknown_names = {}},
+        watch(engine, options.stall_timeout),
+        router(make_routes()),
+        http(http_options(options),
+             [this](auto request, auto reply) {
+               router.handle(std::move(request), std::move(reply));
+             }),
+        workers(options.n_text_workers) {
+    http.each_second([this] { watch.look(); });
+  }
+
+  std::vector<Route> make_routes();
+  HttpResponse index() const;
+  HttpResponse health() const;
+
+  ServerOptions options;
+  OpenAiServices services;
+  EngineWatch watch;
+  Router router;
+  HttpServer http;
+  TextWorkers workers;  // last: its tasks use all of the above, and its end waits for them
+};
+
+std::vector<Route> Server::State::make_routes() {
+  auto completion = [this](Endpoint endpoint) {
+    return [this, endpoint](const Call& call) {
+      handle_completion(services, endpoint, call.request, call.reply);
+    };
+  };
+  return {
+      {"GET", "/", "this page", [this](const Call& call) { call.reply->send(index()); }},
+      {"GET", "/health", "200 while the engine gets on, else 503",
+       [this](const Call& call) { call.reply->send(health()); }},
+      {"GET", "/version", "the program's version",
+       [this](const Call& call) {
+         call.reply->send(json_response({{"version", json::string(options.version)}}));
+       }},
+      {"GET", "/v1/models", "the models served",
+       [this](const Call& call) { call.reply->send(list_models(services)); }},
+      {"GET", "/v1/models/{name}", "one of them",
+       [this](const Call& call) { call.reply->send(describe_model(services, call.rest)); }},
+      {"POST", "/v1/chat/completions", "the next turn of a conversation, whole or streamed",
+       completion(Endpoint::chat)},
+      {"POST", "/v1/completions", "the continuation of a text, whole or streamed",
+       completion(Endpoint::completions)},
+  };
+}
+
+HttpResponse Server::State::index() const {
+  HttpResponse response;
+  response.headers = {{"Content-Type", "text/plain; charset=utf-8"}};
+  response.body =
+      "dbrx.cpp " + options.version + ", serving " + options.model_names.front() + "\n\n";
+  for (const Route& route : router.routes()) {
+    std::string name = route.method + " " + route.path;
+    name.resize(std::max<size_t>(name.size() + 2, 30), ' ');
+    response.body += name + route.about + "\n";
+  }
+  return response;
+}
+
+HttpResponse Server::State::health() const {
+  if (watch.is_stalled()) {
+    return error_response(ApiError(503, "the engine has made no step for too long", "", "stalled"));
+  }
+  return json_response({{"status", "ok"}});
+}
+
+Server::Server(ServerOptions options, Engine& engine, const Tokenizer& tokenizer,
+               std::optional<ChatTemplate> chat_template) {
+  auto require = [](bool valid, const char* message) {
+    if (!valid) throw Error(Code::invalid_argument, message);
+  };
+  require(!options.model_names.empty(), "the server needs a name for its model");
+  require(options.max_choices >= 1, "the limit of n must be at least 1");
+  require(options.n_text_workers >= 1, "the server needs at least one text worker");
+  require(options.max_connections >= 1, "the server needs at least one connection");
+  state_ = std::make_unique<State>(std::move(options), engine, tokenizer, std::move(chat_template));
+}
+
+Server::~Server() = default;
+
+uint16_t Server::bind() { return state_->http.bind(); }
+
+void Server::run() { state_->http.run(); }
+
+void Server::stop(bool drain) { state_->http.stop(drain); }
+
+}  // namespace dbrx

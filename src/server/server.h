@@ -1,0 +1,65 @@
+// The server: sockets in front of an engine, in OpenAI's dialect. Says nothing on stdout; logs
+// through spdlog, never a word of anybody's prompt or answer. docs/api.md is its contract.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/engine.h"
+#include "text/chat_template.h"
+#include "text/tokenizer.h"
+
+namespace dbrx {
+
+struct ServerOptions {
+  std::string host = "127.0.0.1";        // address or name of this machine
+  uint16_t port = 8000;                  // 0: any free one
+  std::vector<std::string> model_names;  // at least one; the first is the default
+  std::string version;                   // of the program, for /version
+  std::string system_fingerprint;        // empty: null in answers
+
+  bool strict_params = false;  // refuse unknown parameters instead of naming them in a header
+  int32_t max_choices = 128;   // n of one request
+  int32_t n_text_workers = 2;
+  size_t body_limit = 16 << 20;          // bytes
+  size_t stream_buffer_limit = 2 << 20;  // unsent bytes of a stream before its client is given up
+  int64_t max_connections = 1024;
+
+  std::chrono::milliseconds idle_timeout{120'000};     // of a connection, between requests
+  std::chrono::milliseconds request_timeout{60'000};   // for a request to arrive
+  std::chrono::milliseconds write_timeout{30'000};     // for a client to read anything at all
+  std::chrono::milliseconds ping_interval{15'000};     // of silent streams
+  std::chrono::milliseconds shutdown_timeout{30'000};  // for answers in progress
+  std::chrono::milliseconds stall_timeout{300'000};    // engine without a step: /health says 503
+  bool handle_signals = true;  // SIGTERM and SIGINT: drain; the second one: end now
+};
+
+class Server {
+ public:
+  // engine and tokenizer outlive the server. Another thread runs engine.run(), and goes on until
+  // run() has returned: draining needs it. Throws Error when the options make no sense.
+  Server(ServerOptions options, Engine& engine, const Tokenizer& tokenizer,
+         std::optional<ChatTemplate> chat_template);
+  ~Server();
+
+  // Listens; clients may connect from here on. Returns the port. Throws Error that says what to do
+  // when the port is in use.
+  uint16_t bind();
+
+  // Serves on this thread until stop() or a signal, and until all connections are closed.
+  void run();
+
+  // From any thread. With drain, answers in progress get up to shutdown_timeout and new requests
+  // 503; without, everything ends now.
+  void stop(bool drain);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace dbrx

@@ -1,0 +1,168 @@
+// Many clients at once, clients that leave, full queues and the end of the server.
+#include <gtest/gtest.h>
+
+#include "server/fake_server.h"
+
+namespace dbrx {
+namespace {
+
+using namespace std::chrono_literals;
+
+const std::string kEndless = R"("ignore_eos": true, "max_tokens": 900, "prompt": "a")";
+
+TEST(ServerLoad, TwoHundredClientsAtOnceEachGetTheirOwnAnswer) {
+  FakeServer::Setup setup;
+  setup.engine.max_sequences = 32;
+  FakeServer server(std::move(setup));
+  auto body = [](int i) {
+    return R"({"prompt": "~)" + std::to_string(i) + R"(", "max_tokens": 20, "seed": )" +
+           std::to_string(i) + "}";
+  };
+  auto text = [](const TestAnswer& answer) {
+    return answer.status != 200 ? "" : text_at(boost::json::parse(answer.body), "/choices/0/text");
+  };
+  std::vector<std::string> texts(200);
+  std::vector<std::thread> clients;
+  for (int i = 0; i < 200; ++i) {
+    clients.emplace_back(
+        [&, i] { texts[static_cast<size_t>(i)] = text(server.complete(body(i))); });
+  }
+  for (std::thread& client : clients) client.join();
+  for (int i = 0; i < 200; ++i) {
+    EXPECT_EQ(texts[static_cast<size_t>(i)].size(), 20u);
+    EXPECT_EQ(texts[static_cast<size_t>(i)], text(server.complete(body(i)))) << i;
+  }
+}
+
+TEST(ServerLoad, AClientThatLeavesFreesItsPlace) {
+  for (const char* stream : {"false", "true"}) {
+    FakeServer server;
+    server.step_ms = 2;
+    TestClient client(server.port);
+    client.send_request("POST", "/v1/completions",
+                        "{" + kEndless + R"(, "n": 4, "stream": )" + stream + "}");
+    ASSERT_TRUE(server.becomes_busy(4));
+    client.close();
+    EXPECT_TRUE(server.becomes_idle());
+    EXPECT_LT(server.stats().generated_tokens, 4 * 800);
+    EXPECT_EQ(server.stats().free_blocks, server.stats().total_blocks);
+  }
+}
+
+TEST(ServerLoad, AClientThatStopsReadingFreesItsPlace) {
+  FakeServer::Setup setup;
+  setup.server.stream_buffer_limit = 20'000;
+  setup.server.write_timeout = 200ms;
+  setup.max_context = 60'000;
+  FakeServer server(std::move(setup));
+  TestClient client(server.port, 2048);
+  // 20 alternatives each make every chunk about 2 kB, 100 MB in all.
+  client.send_request("POST", "/v1/completions",
+                      R"({"prompt": "a", "max_tokens": 50000, "ignore_eos": true, "logprobs": 20,
+                          "stream": true})");
+  ASSERT_TRUE(server.becomes_busy());
+  EXPECT_TRUE(server.becomes_idle());
+  EXPECT_LT(server.stats().generated_tokens, 20'000);
+}
+
+TEST(ServerLoad, AFullQueueAnswers429AndRecovers) {
+  FakeServer::Setup setup;
+  setup.engine.max_sequences = 1;
+  setup.engine.max_queued_requests = 1;
+  FakeServer server(std::move(setup));
+  server.step_ms = 2;
+  TestClient running(server.port);
+  running.send_request("POST", "/v1/completions", "{" + kEndless + "}");
+  ASSERT_TRUE(server.becomes_busy());
+  TestClient queued(server.port);
+  queued.send_request("POST", "/v1/completions", "{" + kEndless + "}");
+  while (server.stats().waiting == 0) std::this_thread::sleep_for(1ms);
+  TestAnswer answer = server.complete("{" + kEndless + "}");
+  EXPECT_EQ(answer.status, 429);
+  EXPECT_EQ(answer.header("retry-after"), "1");
+  EXPECT_EQ(text_at(boost::json::parse(answer.body), "/error/type"), "rate_limit_error");
+  // All prompts of a call run or none.
+  EXPECT_EQ(server.complete(R"({"prompt": ["a", "b", "c"]})").status, 429);
+  running.close();
+  queued.close();
+  EXPECT_TRUE(server.becomes_idle());
+  EXPECT_EQ(server.complete(R"({"prompt": "a"})").status, 200);
+}
+
+TEST(ServerLoad, DrainLetsAStreamFinish) {
+  FakeServer server;
+  server.step_ms = 5;
+  TestClient client(server.port);
+  client.send_request("POST", "/v1/completions",
+                      R"({"prompt": "a", "max_tokens": 20, "ignore_eos": true, "stream": true})");
+  ASSERT_TRUE(server.becomes_busy());
+  server.stop(true);
+  TestAnswer answer = client.read_answer();
+  EXPECT_TRUE(answer.body.ends_with("data: [DONE]\n\n"));
+  client.close();
+  EXPECT_TRUE(server.returned_within(5s));
+}
+
+TEST(ServerLoad, DrainCancelsWhatTakesTooLongAndSaysSo) {
+  for (bool stream : {false, true}) {
+    FakeServer::Setup setup;
+    setup.server.shutdown_timeout = 50ms;
+    FakeServer server(std::move(setup));
+    server.step_ms = 5;
+    TestClient client(server.port);
+    client.send_request("POST", "/v1/completions",
+                        "{" + kEndless + (stream ? R"(, "stream": true})" : "}"));
+    ASSERT_TRUE(server.becomes_busy());
+    server.stop(true);
+    TestAnswer answer = client.read_answer();
+    EXPECT_EQ(answer.status, stream ? 200 : 503);
+    EXPECT_NE(answer.body.find("shutting_down"), std::string::npos) << answer.body;
+    client.close();
+    EXPECT_TRUE(server.returned_within(5s));
+  }
+}
+
+TEST(ServerLoad, HealthTellsWhenTheEngineHangs) {
+  FakeServer::Setup setup;
+  setup.server.stall_timeout = 500ms;
+  FakeServer server(std::move(setup));
+  EXPECT_EQ(server.get("/health").status, 200);
+  server.step_ms = 4000;
+  TestClient client(server.port);
+  client.send_request("POST", "/v1/completions", R"({"prompt": "a", "max_tokens": 2})");
+  bool unhealthy = false;
+  for (int i = 0; i < 300 && !unhealthy; ++i) {
+    unhealthy = server.get("/health").status == 503;
+    std::this_thread::sleep_for(10ms);
+  }
+  EXPECT_TRUE(unhealthy);
+  server.step_ms = 0;
+  EXPECT_EQ(client.read_answer().status, 200);
+  bool healthy = false;
+  for (int i = 0; i < 300 && !healthy; ++i) {
+    healthy = server.get("/health").status == 200;
+    std::this_thread::sleep_for(10ms);
+  }
+  EXPECT_TRUE(healthy);
+}
+
+TEST(ServerLoad, SurvivesItsClientsLeavingAtAnyMoment) {
+  FakeServer server;
+  std::vector<std::thread> clients;
+  for (int t = 0; t < 8; ++t) {
+    clients.emplace_back([&, t] {
+      for (int i = 0; i < 25; ++i) {
+        TestClient client(server.port);
+        const std::string stream = (i + t) % 2 == 0 ? R"(, "stream": true})" : "}";
+        client.send_request("POST", "/v1/completions", "{" + kEndless + stream);
+        std::this_thread::sleep_for(std::chrono::microseconds(137 * ((i * 7 + t * 3) % 20)));
+      }
+    });
+  }
+  for (std::thread& client : clients) client.join();
+  EXPECT_TRUE(server.becomes_idle());
+  EXPECT_EQ(server.complete(R"({"prompt": "a"})").status, 200);
+}
+
+}  // namespace
+}  // namespace dbrx

@@ -1,0 +1,31 @@
+// The weights of a Hugging Face checkpoint directory: one model.safetensors, or shards with an index.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "tensor/tensor.h"
+
+namespace dbrx {
+
+class Checkpoint {
+ public:
+  // Maps every shard and reads every header. Throws Error: the directory or a shard is missing, a file
+  // is corrupt, or the directory holds another engine's format.
+  static Checkpoint open(const std::filesystem::path& dir);
+
+  const std::filesystem::path& dir() const { return dir_; }
+  const std::map<std::string, Tensor>& tensors() const { return tensors_; }
+
+  // nullptr where there is no such tensor.
+  const Tensor* find(const std::string& name) const;
+
+ private:
+  void add_file(const std::filesystem::path& path);
+
+  std::filesystem::path dir_;
+  std::map<std::string, Tensor> tensors_;
+};
+
+}  // namespace dbrx

@@ -1,0 +1,47 @@
+#include "text/utf8.h"
+
+namespace dbrx {
+namespace {
+
+constexpr std::string_view replacement = "\xEF\xBF\xBD";
+
+}  // namespace
+
+void Utf8Repair::push(std::string_view bytes, std::string& out) {
+  for (const char byte : bytes) push_byte(static_cast<uint8_t>(byte), out);
+}
+
+void Utf8Repair::finish(std::string& out) {
+  if (n_pending_ > 0) out += replacement;
+  n_pending_ = 0;
+}
+
+void Utf8Repair::push_byte(uint8_t byte, std::string& out) {
+  if (n_pending_ > 0 && (byte < low_ || byte > high_)) finish(out);
+  if (n_pending_ == 0) return start_character(byte, out);
+  pending_[n_pending_++] = static_cast<char>(byte);
+  low_ = 0x80;
+  high_ = 0xBF;
+  if (--n_missing_ > 0) return;
+  out.append(pending_, n_pending_);
+  n_pending_ = 0;
+}
+
+void Utf8Repair::start_character(uint8_t byte, std::string& out) {
+  if (byte < 0x80) {
+    out += static_cast<char>(byte);
+    return;
+  }
+  if (byte < 0xC2 || byte > 0xF4) {
+    out += replacement;
+    return;
+  }
+  n_missing_ = byte < 0xE0 ? 1 : byte < 0xF0 ? 2 : 3;
+  // The second byte's range excludes overlong forms, surrogates and values above U+10FFFF.
+  low_ = byte == 0xE0 ? 0xA0 : byte == 0xF0 ? 0x90 : 0x80;
+  high_ = byte == 0xED ? 0x9F : byte == 0xF4 ? 0x8F : 0xBF;
+  pending_[0] = static_cast<char>(byte);
+  n_pending_ = 1;
+}
+
+}  // namespace dbrx
