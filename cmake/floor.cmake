@@ -1,7 +1,8 @@
 # dbrx_floor(name LIBS ...): the library dbrx_<name> of src/<name>/**.cc, its test binary test_<name> of
 # *_test.cc and its benchmark binary bench_<name> of *_bench.cc. A floor's own name in LIBS means its
 # library. New files are found by name; the suffix of a kernel file is its compile flag.
-set(DBRX_FLAGS_avx2 -mavx2 -mfma -mf16c)
+# Without exceptions there is no reference to their personality routine, a weak symbol, in such an object.
+set(DBRX_FLAGS_avx2 -fno-exceptions -mavx2 -mfma -mf16c)
 set(DBRX_FLAGS_avx512 ${DBRX_FLAGS_avx2} -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # gcc 12's own AVX-512 header trips this warning (GCC bug 105593).
@@ -27,9 +28,6 @@ function(dbrx_floor name)
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
   list(FILTER benches INCLUDE REGEX "_bench\\.cc$")
 
-  if(NOT sources)
-    return()
-  endif()
   add_library(dbrx_${name} STATIC ${sources})
   target_include_directories(dbrx_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)
   foreach(lib IN LISTS arg_LIBS)

@@ -1,6 +1,6 @@
-// A plain driver for fuzz targets where libFuzzer is not at hand: seeded mutations of the seed files, a
-// fixed number of them, so that every run of the tests is the same.
-// Usage: fuzz_x COUNT SEED_FILE...
+// A plain driver for fuzz targets where libFuzzer is not at hand: seeded mutations of the seed
+// files, a fixed number of them, so that every run of the tests is the same. Usage: fuzz_x COUNT
+// SEED_FILE...
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>

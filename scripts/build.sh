@@ -1,21 +1,25 @@
 #!/usr/bin/env bash
-# Installs what is missing and builds the program. Usage: scripts/build.sh [preset]
-# The default preset, release, makes build/release/dbrx.
+# Installs what is missing and builds. Usage: scripts/build.sh [--tests] [preset [target ...]]
+# Without arguments: the program, build/release/dbrx. --tests adds the tests. The other
+# presets (CMakePresets.json) exist for tests and always have them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-preset=${1:-release}
-wanted=build
 tests=OFF
-# The other presets exist for the tests.
-if [ "$preset" != release ] || [ "${DBRX_WITH_TESTS:-}" = 1 ]; then
-  wanted=test
+if [ "${1:-}" = --tests ]; then
   tests=ON
+  shift
 fi
-if [ "$preset" = clang ] || [ "${DBRX_WITH_CLANG:-}" = 1 ]; then wanted=all; fi
-scripts/setup.sh "$wanted"
+preset=${1:-release}
+[ $# -eq 0 ] || shift
+case $preset in
+  release) ;;
+  clang) tests=ON; scripts/setup.sh all ;;
+  debug | asan | tsan) tests=ON ;;
+  *) echo "scripts/build.sh: no preset '$preset': use release, debug, asan, tsan or clang" >&2; exit 2 ;;
+esac
+if [ $tests = ON ]; then scripts/setup.sh test; else scripts/setup.sh build; fi
 export PATH="$PATH:$HOME/.cargo/bin"
 mkdir -p build
 log=build/configure-$preset.log
-cmake --preset "$preset" -DDBRX_TESTS=$tests -DDBRX_BENCH=$tests >"$log" 2>&1 ||
-  { cat "$log" >&2; exit 1; }
-cmake --build --preset "$preset"
+cmake --preset "$preset" -DDBRX_TESTS=$tests >"$log" 2>&1 || { cat "$log" >&2; exit 1; }
+cmake --build "build/$preset" ${1:+--target "$@"}

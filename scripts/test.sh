@@ -37,7 +37,7 @@ scripts/checks/sizes.sh
 if [ $all = 1 ]; then scripts/checks/format.sh; fi
 
 stage "build: release"
-DBRX_WITH_TESTS=1 scripts/build.sh release
+scripts/build.sh --tests release
 scripts/checks/kernel_symbols.sh build/release
 
 stage "unit tests: release"
@@ -71,7 +71,7 @@ if [ $all = 1 ]; then
   run_ctest build/asan
 
   stage "build and test: TSan"
-  scripts/build.sh tsan
+  scripts/build.sh tsan test_base test_engine test_server
   run_ctest build/tsan -R '^(base|engine|server)\.'
 fi
 

@@ -24,6 +24,7 @@ def export(model, folder, tokenizer):
     # Readers map this file: it is replaced whole, never changed in place.
     temporary = folder / "model.safetensors.new"
     save_file(tensors, temporary, metadata={"format": "pt"})
+    os.chmod(temporary, 0o644)  # safetensors makes it readable by its owner only
     os.replace(temporary, folder / "model.safetensors")
 
 

@@ -22,8 +22,8 @@ MEASURED = ["pii", "extract", "passage_qa", "ten_passage_qa", "sql", "code", "ar
 # invented words out of the prompt, and a model that cannot copy learns only the form of their answers.
 EARLY = {"pii": 2, "extract": 15, "passage_qa": 10, "ten_passage_qa": 0, "sql": 8, "code": 3, "arithmetic": 3, "chat": 3,
          "copy": 42, "lookup": 14}
-LATE = {"pii": 11, "extract": 24, "passage_qa": 24, "ten_passage_qa": 5, "sql": 13, "code": 8, "arithmetic": 8, "chat": 9,
-        "copy": 3, "lookup": 3}
+LATE = {"pii": 8, "extract": 33, "passage_qa": 28, "ten_passage_qa": 4, "sql": 11, "code": 4, "arithmetic": 3, "chat": 5,
+        "copy": 2, "lookup": 2}
 
 PLAIN_SYSTEM = ["You are a helpful assistant.", "You are an assistant.", "Answer briefly.", "Be brief and correct."]
 

@@ -34,6 +34,24 @@ struct ChatFlags {
 
 std::atomic<bool> interrupted{false};
 
+// Ctrl-C must reach the thread that reads the terminal: threads started while this lives never see
+// it.
+class InterruptsBlocked {
+ public:
+  InterruptsBlocked() {
+    sigset_t interrupt;
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &interrupt, &before_);
+  }
+  ~InterruptsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  InterruptsBlocked(const InterruptsBlocked&) = delete;
+  InterruptsBlocked& operator=(const InterruptsBlocked&) = delete;
+
+ private:
+  sigset_t before_ = {};
+};
+
 // Without SA_RESTART, so that a blocked read of the prompt returns too.
 void catch_interrupts() {
   struct sigaction action = {};
@@ -131,9 +149,9 @@ class Chat {
     const int64_t room =
         loaded_.engine->max_context() - static_cast<int64_t>(request->prompt.size());
     if (room < 1) {
-      throw Error(Code::invalid_argument,
-                  "the conversation fills the context of " +
-                      std::to_string(loaded_.engine->max_context()) + " tokens: /reset starts anew");
+      throw Error(Code::invalid_argument, "the conversation fills the context of " +
+                                              std::to_string(loaded_.engine->max_context()) +
+                                              " tokens: /reset starts anew");
     }
     request->stop.max_tokens = flags_.max_tokens > 0 ? std::min(flags_.max_tokens, room) : room;
     request->sink = [events = std::move(events)](Event&& event) { events->push(std::move(event)); };
@@ -182,18 +200,30 @@ class Chat {
   std::vector<ChatMessage> turns_;
 };
 
-int chat(const ChatFlags& flags) {
+LoadedModel load_for_chat(const ChatFlags& flags) {
+  const InterruptsBlocked blocked;
   LoadedModel loaded = load_for_generation(flags.model);
   if (!loaded.chat_template) {
     throw Error(Code::invalid_argument,
                 flags.model.model_dir +
                     ": no chat template (a base model?): give one with --chat-template FILE");
   }
+  return loaded;
+}
+
+std::thread start_engine(Engine& engine) {
+  const InterruptsBlocked blocked;
+  return std::thread([&engine] { engine.run(); });
+}
+
+int chat(const ChatFlags& flags) {
+  LoadedModel loaded = load_for_chat(flags);
   catch_interrupts();
-  std::thread engine_thread([&loaded] { loaded.engine->run(); });
+  std::thread engine_thread = start_engine(*loaded.engine);
   const bool terminal = isatty(STDIN_FILENO) != 0;
-  if (terminal) std::printf("%s, %s\n/help lists the commands\n", flags.model.model_dir.c_str(),
-                            std::string(isa_name(loaded.context->isa)).c_str());
+  if (terminal)
+    std::printf("%s, %s\n/help lists the commands\n", flags.model.model_dir.c_str(),
+                std::string(isa_name(loaded.context->isa)).c_str());
   {
     Chat conversation(flags, loaded);
     LineReader reader("> ", default_history_file());

@@ -1,5 +1,6 @@
 // The commands of the program, one file each. setup_<name> adds the command's flags to its CLI11
-// sub-app and returns the function that runs it: 0 is success, an Error tells the user what is wrong.
+// sub-app and returns the function that runs it: 0 is success, an Error tells the user what is
+// wrong.
 #pragma once
 
 #include <CLI/CLI.hpp>

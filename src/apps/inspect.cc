@@ -74,8 +74,9 @@ void print_parameters(const ParameterCount& count) {
   std::printf("%-10s %18s %20s %7.2f%% %20s\n", "all", "", grouped(count.total).c_str(), 100.0,
               grouped(count.active).c_str());
   const int64_t embedding = count.components[0].total;
-  std::printf("\n%s tensors. Active without the embedding table, of which a token reads one row: %s\n",
-              grouped(count.n_tensors).c_str(), grouped(count.active - embedding).c_str());
+  std::printf(
+      "\n%s tensors. Active without the embedding table, of which a token reads one row: %s\n",
+      grouped(count.n_tensors).c_str(), grouped(count.active - embedding).c_str());
 }
 
 void print_memory(const ModelConfig& config, const ParameterCount& count) {

@@ -42,11 +42,12 @@ LineReader::LineReader(std::string prompt, std::filesystem::path history_file) {
   history(editor_->history, &event, H_SETSIZE, kHistoryLines);
   history(editor_->history, &event, H_SETUNIQUE, 1);
   el_set(editor_->edit, EL_CLIENTDATA, editor_.get());
-  el_set(editor_->edit, EL_PROMPT, +[](EditLine* edit) -> char* {
-    Editor* editor = nullptr;
-    el_get(edit, EL_CLIENTDATA, &editor);
-    return editor->prompt.data();
-  });
+  el_set(
+      editor_->edit, EL_PROMPT, +[](EditLine* edit) -> char* {
+        Editor* editor = nullptr;
+        el_get(edit, EL_CLIENTDATA, &editor);
+        return editor->prompt.data();
+      });
   el_set(editor_->edit, EL_EDITOR, "emacs");
   el_set(editor_->edit, EL_HIST, history, editor_->history);
   el_set(editor_->edit, EL_SIGNAL, 1);  // restores the terminal when a signal arrives

@@ -1,5 +1,5 @@
-// One line of input at a time: with editing and a history kept between sessions on a terminal, plain
-// reading otherwise.
+// One line of input at a time: with editing and a history kept between sessions on a terminal,
+// plain reading otherwise.
 #pragma once
 
 #include <filesystem>

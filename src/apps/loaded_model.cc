@@ -16,7 +16,8 @@ constexpr int kNumericsVersion = 1;
 Format parse_kv_format(const std::string& name) {
   if (name == "bf16") return Format::bf16;
   if (name == "f32") return Format::f32;
-  throw Error(Code::invalid_argument, "--kv-cache-dtype: expected bf16 or f32, found '" + name + "'");
+  throw Error(Code::invalid_argument,
+              "--kv-cache-dtype: expected bf16 or f32, found '" + name + "'");
 }
 
 // Room for every sequence at full length, within a fifth of the machine's memory, and for one whole
@@ -58,7 +59,8 @@ LoadOptions show_progress() {
 }  // namespace
 
 void add_model_flags(CLI::App& app, ModelFlags& flags) {
-  app.add_option("-m,--model", flags.model_dir, "model directory (Hugging Face layout)")->required();
+  app.add_option("-m,--model", flags.model_dir, "model directory (Hugging Face layout)")
+      ->required();
   app.add_option("--chat-template", flags.chat_template, "Jinja file instead of the model's own");
   app.add_option("-t,--threads", flags.threads, "threads that compute (default: all CPUs)")
       ->check(CLI::Range(1, 4096));

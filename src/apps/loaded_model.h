@@ -1,5 +1,5 @@
-// Everything that a command needs to generate text: flags shared by serve and chat, and the wiring of
-// model, text and engine.
+// Everything that a command needs to generate text: flags shared by serve and chat, and the wiring
+// of model, text and engine.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -22,8 +22,8 @@ struct ModelFlags {
   std::string chat_template;  // file; empty: the checkpoint's own
   std::string isa;            // empty: DBRX_ISA, else the best
   std::string kv_format = "bf16";
-  int threads = 0;            // 0: every CPU that the process may use
-  int64_t max_context = 0;    // 0: the model's
+  int threads = 0;          // 0: every CPU that the process may use
+  int64_t max_context = 0;  // 0: the model's
   int64_t max_sequences = 64;
   int64_t max_batched_tokens = 512;
   int64_t max_queue = 1024;

@@ -45,14 +45,15 @@ void start_logging(const std::string& level) {
 
 void print_welcome(const ServerOptions& options, uint16_t port, bool has_chat_template) {
   const std::string host = options.host == "0.0.0.0" || options.host == "::" ? "127.0.0.1"
-                           : options.host.find(':') != std::string::npos     ? "[" + options.host + "]"
-                                                                             : options.host;
+                           : options.host.find(':') != std::string::npos ? "[" + options.host + "]"
+                                                                         : options.host;
   const std::string url = "http://" + host + ":" + std::to_string(port);
   std::printf("dbrx serves %s at %s\n", options.model_names.front().c_str(), url.c_str());
   if (has_chat_template) {
     std::printf(
         "try: curl -N %s/v1/chat/completions -H 'Content-Type: application/json' -d "
-        "'{\"messages\": [{\"role\": \"user\", \"content\": \"Who are you?\"}], \"stream\": true}'\n",
+        "'{\"messages\": [{\"role\": \"user\", \"content\": \"Who are you?\"}], \"stream\": "
+        "true}'\n",
         url.c_str());
   } else {
     std::printf(
@@ -77,8 +78,9 @@ int serve(ServeFlags& flags) {
   Server server(options, *loaded.engine, *loaded.tokenizer, std::move(loaded.chat_template));
   const uint16_t port = server.bind();
   if (!is_loopback(options.host)) {
-    spdlog::warn("listening on {} without keys: everybody who reaches this machine can use the model",
-                 options.host);
+    spdlog::warn(
+        "listening on {} without keys: everybody who reaches this machine can use the model",
+        options.host);
   }
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

@@ -60,9 +60,8 @@ int tokenize(const TokenizeFlags& flags) {
   for (int64_t number = 1; std::getline(std::cin, line); ++number) {
     const std::string where = "line " + std::to_string(number) + " of the input";
     const json::object object = parse_json_object(line, where);
-    const json::object answer = flags.decode
-                                    ? decode_line(tokenizer, object, where)
-                                    : encode_line(tokenizer, object, flags.special, where);
+    const json::object answer = flags.decode ? decode_line(tokenizer, object, where)
+                                             : encode_line(tokenizer, object, flags.special, where);
     std::cout << json::serialize(answer) << '\n';
   }
   std::cout.flush();
@@ -74,7 +73,8 @@ int tokenize(const TokenizeFlags& flags) {
 
 CommandMain setup_tokenize(CLI::App& app) {
   auto flags = std::make_shared<TokenizeFlags>();
-  app.add_option("-m,--model", flags->model_dir, "model directory (its tokenizer.json)")->required();
+  app.add_option("-m,--model", flags->model_dir, "model directory (its tokenizer.json)")
+      ->required();
   app.add_flag("--decode", flags->decode, "read {\"ids\": [...]}, write {\"text\": ...}");
   app.add_flag("--special", flags->special,
                "names of special tokens in the text become those tokens (default: plain text)");

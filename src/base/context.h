@@ -1,5 +1,5 @@
-// The resources of one forward step, passed explicitly: there are no globals, so two engines can live
-// in one process.
+// The resources of one forward step, passed explicitly: there are no globals, so two engines can
+// live in one process.
 #pragma once
 
 #include "base/isa.h"

@@ -46,10 +46,10 @@ std::string describe(const char* text, const A& a, const B& b) {
 // Aborts when the condition, an invariant of our own code, does not hold.
 #define CHECK(cond) \
   ((cond) ? (void)0 : ::dbrx::check_detail::fail(__FILE__, __LINE__, "CHECK failed: " #cond))
-#define CHECK_OP(a, op, b)                                                                     \
-  (((a)op(b)) ? (void)0                                                                        \
-              : ::dbrx::check_detail::fail(                                                    \
-                    __FILE__, __LINE__,                                                        \
+#define CHECK_OP(a, op, b)                  \
+  (((a)op(b)) ? (void)0                     \
+              : ::dbrx::check_detail::fail( \
+                    __FILE__, __LINE__,     \
                     ::dbrx::check_detail::describe("CHECK failed: " #a " " #op " " #b, a, b)))
 #define CHECK_EQ(a, b) CHECK_OP(a, ==, b)
 #define CHECK_LE(a, b) CHECK_OP(a, <=, b)

@@ -18,12 +18,12 @@ std::string_view isa_name(Isa isa);
 // Parses "scalar", "avx2", "avx512" or "amx". Throws Error on another name.
 Isa parse_isa(std::string_view name);
 
-// The best bundle that this CPU and this operating system can run. Asks Linux once for the permission
-// to use AMX tile registers.
+// The best bundle that this CPU and this operating system can run. Asks Linux once for the
+// permission to use AMX tile registers.
 Isa detect_isa();
 
-// The bundle to use: `requested` (empty: the environment variable DBRX_ISA, else the best there is).
-// Throws Error when the machine can't run it: an override may only lower.
+// The bundle to use: `requested` (empty: the environment variable DBRX_ISA, else the best there
+// is). Throws Error when the machine can't run it: an override may only lower.
 Isa choose_isa(std::string_view requested);
 
 }  // namespace dbrx

@@ -29,7 +29,8 @@ class MappedFile {
   size_t size_;
 };
 
-// The whole content of a small text file. Throws Error naming the path; refuses more than max_bytes.
+// The whole content of a small text file. Throws Error naming the path; refuses more than
+// max_bytes.
 std::string read_text_file(const std::filesystem::path& path, size_t max_bytes);
 
 }  // namespace dbrx

@@ -15,9 +15,7 @@ constexpr size_t kHugePage = size_t{2} << 20;
 
 }  // namespace
 
-void Block::Unmap::operator()(std::byte* pointer) const {
-  munmap(pointer, round_up(bytes, kPage));
-}
+void Block::Unmap::operator()(std::byte* pointer) const { munmap(pointer, round_up(bytes, kPage)); }
 
 // Pages straight from the kernel are zero already and cost nothing until they are touched.
 Block::Block(size_t bytes) {
@@ -32,8 +30,8 @@ Block::Block(size_t bytes) {
   }
   auto* first = static_cast<std::byte*>(mapped);
   if (slack > 0) {
-    const size_t skip = round_up(reinterpret_cast<size_t>(first), kHugePage) -
-                        reinterpret_cast<size_t>(first);
+    const size_t skip =
+        round_up(reinterpret_cast<size_t>(first), kHugePage) - reinterpret_cast<size_t>(first);
     if (skip > 0) munmap(first, skip);
     if (slack > skip) munmap(first + skip + wanted, slack - skip);
     first += skip;

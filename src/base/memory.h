@@ -14,8 +14,8 @@ constexpr size_t round_up(size_t value, size_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
-// An owned, zero-filled block of bytes, aligned to kAlignment. A large one is aligned to 2 MB, advised
-// as huge pages, and takes physical memory only where it is touched. Move-only.
+// An owned, zero-filled block of bytes, aligned to kAlignment. A large one is aligned to 2 MB,
+// advised as huge pages, and takes physical memory only where it is touched. Move-only.
 class Block {
  public:
   Block() = default;

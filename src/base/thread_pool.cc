@@ -13,8 +13,8 @@
 
 namespace dbrx {
 
-// A run is published by raising `generation`; workers that spin see it at once, sleepers are woken. The
-// run is over when every worker has reported in `done`.
+// A run is published by raising `generation`; workers that spin see it at once, sleepers are woken.
+// The run is over when every worker has reported in `done`.
 struct ThreadPool::State {
   std::vector<std::thread> workers;
   std::atomic<uint64_t> generation{0};
@@ -35,8 +35,8 @@ struct ThreadPool::State {
     }
   }
 
-  // Waits for a generation newer than `seen`: spins for some tens of microseconds (the gap between two
-  // ops of one step), then sleeps.
+  // Waits for a generation newer than `seen`: spins for some tens of microseconds (the gap between
+  // two ops of one step), then sleeps.
   uint64_t wait_for_run(uint64_t seen) {
     constexpr int kSpins = 4000;
     for (int i = 0; i < kSpins; ++i) {
@@ -69,8 +69,7 @@ struct ThreadPool::State {
   }
 };
 
-ThreadPool::ThreadPool(int n_threads)
-    : n_threads_(n_threads), state_(std::make_unique<State>()) {
+ThreadPool::ThreadPool(int n_threads) : n_threads_(n_threads), state_(std::make_unique<State>()) {
   CHECK_LE(1, n_threads);
   for (int i = 1; i < n_threads; ++i) {
     state_->workers.emplace_back([state = state_.get()] { state->worker_loop(); });

@@ -1,5 +1,6 @@
-// A fixed team of threads that run one function together and meet at the end: no queues of tasks, no
-// stealing, so that which thread computes what never changes a result. The calling thread is worker 0.
+// A fixed team of threads that run one function together and meet at the end: no queues of tasks,
+// no stealing, so that which thread computes what never changes a result. The calling thread is
+// worker 0.
 #pragma once
 
 #include <cstddef>
@@ -20,8 +21,8 @@ class ThreadPool {
   int n_threads() const { return n_threads_; }
 
   // Calls task(i) once for each i in [0, n_tasks), spread over the team through one shared counter,
-  // and returns when all are done. Tasks must be independent and must not throw. Only the thread that
-  // owns the pool may call it; not re-entrant. Does not allocate.
+  // and returns when all are done. Tasks must be independent and must not throw. Only the thread
+  // that owns the pool may call it; not re-entrant. Does not allocate.
   template <typename Task>
   void run(size_t n_tasks, Task&& task) {
     run_raw(n_tasks, [](void* context, size_t i) { (*static_cast<Task*>(context))(i); }, &task);
@@ -36,8 +37,8 @@ class ThreadPool {
   std::unique_ptr<State> state_;
 };
 
-// Sets this thread's floating-point mode to flush denormal results and inputs to zero, as AMX always
-// does. Every thread that runs kernels must have called it.
+// Sets this thread's floating-point mode to flush denormal results and inputs to zero, as AMX
+// always does. Every thread that runs kernels must have called it.
 void flush_denormals();
 
 // The number of CPUs that this process may use.

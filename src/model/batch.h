@@ -20,26 +20,28 @@ struct BatchSpan {
 
 // Prefill chunks and decode rows of many sequences, side by side.
 struct Batch {
-  std::vector<int32_t> tokens;      // [rows]
-  std::vector<int32_t> positions;   // [rows], for RoPE; independent of the cache slot
-  std::vector<BatchSpan> spans;     // cover all rows, in order
-  std::vector<int32_t> logit_rows;  // rows whose logits are wanted, ascending; at most kMaxLogitRows
+  std::vector<int32_t> tokens;     // [rows]
+  std::vector<int32_t> positions;  // [rows], for RoPE; independent of the cache slot
+  std::vector<BatchSpan> spans;    // cover all rows, in order
+  std::vector<int32_t>
+      logit_rows;  // rows whose logits are wanted, ascending; at most kMaxLogitRows
 
   int64_t n_rows() const { return static_cast<int64_t>(tokens.size()); }
 };
 
 constexpr int64_t kMaxLogitRows = 256;  // bounds the memory of logits in a step
 
-// Called with every intermediate result that has a name (goldens, pictures). layer is -1 outside the
-// layers. The view is valid during the call only.
-using Tap = std::function<void(int64_t layer, std::string_view name, MatrixView<const float> value)>;
+// Called with every intermediate result that has a name (goldens, pictures). layer is -1 outside
+// the layers. The view is valid during the call only.
+using Tap =
+    std::function<void(int64_t layer, std::string_view name, MatrixView<const float> value)>;
 
 struct StepOutput {
-  std::vector<float> logits;  // [logit_rows, vocab]
-  bool want_routing = false;  // in: fill the two below
+  std::vector<float> logits;          // [logit_rows, vocab]
+  bool want_routing = false;          // in: fill the two below
   std::vector<int32_t> expert_ids;    // [layers, rows, k], ascending in a row
   std::vector<float> expert_weights;  // [layers, rows, k]
-  Tap tap;                    // in: may be empty
+  Tap tap;                            // in: may be empty
 };
 
 }  // namespace dbrx

@@ -32,8 +32,9 @@ void refuse_quantized(const json::object& config, const std::string& where) {
   if (const json::value* quantization = config.if_contains("quantization")) {
     if (quantization->is_object()) {
       throw Error(Code::unsupported,
-                  where + ": an MLX-quantized checkpoint ('quantization'), which is not supported "
-                          "yet: use the bf16 checkpoint");
+                  where +
+                      ": an MLX-quantized checkpoint ('quantization'), which is not supported "
+                      "yet: use the bf16 checkpoint");
     }
   }
 }
@@ -74,8 +75,9 @@ ModelConfig load_config(const std::filesystem::path& model_dir) {
   }
   const std::filesystem::path path = model_dir / "config.json";
   if (!std::filesystem::exists(path)) {
-    throw Error(Code::not_found,
-                path.string() + ": not found: a model directory needs it (is the download complete?)");
+    throw Error(
+        Code::not_found,
+        path.string() + ": not found: a model directory needs it (is the download complete?)");
   }
   return parse_config(read_text_file(path, kMaxConfigBytes), path.string());
 }

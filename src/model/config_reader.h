@@ -1,5 +1,5 @@
-// Typed access to a config.json with one clear error per mistake: file, key, expected, found. Unknown
-// keys are ignored: published configs carry whole dumps of unrelated settings.
+// Typed access to a config.json with one clear error per mistake: file, key, expected, found.
+// Unknown keys are ignored: published configs carry whole dumps of unrelated settings.
 #pragma once
 
 #include <boost/json/object.hpp>

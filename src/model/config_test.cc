@@ -68,16 +68,20 @@ TEST(Config, TheReleasedModelHasExactlyItsPublishedParameters) {
 }
 
 TEST(Config, ThetaComesFromTheNewestPlaceThatHasIt) {
-  const std::string both = replaced(released(), "\"use_cache\": true",
-                                    R"("rope_parameters": {"rope_type": "default", "rope_theta": 500000})");
+  const std::string both =
+      replaced(released(), "\"use_cache\": true",
+               R"("rope_parameters": {"rope_type": "default", "rope_theta": 500000})");
   EXPECT_EQ(parse_config(both, "c").rope_theta, 500000);
   const std::string only_new = replaced(both, ",\n    \"rope_theta\": 500000", "");
   EXPECT_EQ(parse_config(only_new, "c").rope_theta, 500000);
-  EXPECT_EQ(error_of(replaced(both, "\"default\", \"rope_theta\": 500000", "\"default\", \"rope_theta\": 1e4")),
-            "config.json: attn_config.rope_theta: the file gives two different values, 10000.000000 and "
-            "500000.000000");
-  EXPECT_NE(error_of(replaced(both, "\"default\"", "\"yarn\"")).find("expected 'default', found 'yarn'"),
-            std::string::npos);
+  EXPECT_EQ(
+      error_of(replaced(both, "\"default\", \"rope_theta\": 500000",
+                        "\"default\", \"rope_theta\": 1e4")),
+      "config.json: attn_config.rope_theta: the file gives two different values, 10000.000000 and "
+      "500000.000000");
+  EXPECT_NE(
+      error_of(replaced(both, "\"default\"", "\"yarn\"")).find("expected 'default', found 'yarn'"),
+      std::string::npos);
 }
 
 TEST(Config, TheNormOfRoutingWeightsIsOneWhenAbsentAndOffWhenNull) {
@@ -92,29 +96,35 @@ TEST(Config, TheNormOfRoutingWeightsIsOneWhenAbsentAndOffWhenNull) {
 }
 
 TEST(Config, UnknownSubKeysAreIgnoredAndGenerationSettingsAmongThemHaveNoEffect) {
-  const std::string dump = replaced(released(), "\"moe_top_k\": 4",
-                                    R"("moe_top_k": 4, "top_k": 50, "temperature": 1.0, "id2label": {})");
+  const std::string dump =
+      replaced(released(), "\"moe_top_k\": 4",
+               R"("moe_top_k": 4, "top_k": 50, "temperature": 1.0, "id2label": {})");
   EXPECT_EQ(parse_config(dump, "c").top_k, 4);
 }
 
 TEST(Config, ContradictionsAreNamed) {
   EXPECT_NE(error_of(replaced(released(), "\"n_heads\": 48", "\"n_heads\": 47")).find("n_heads"),
             std::string::npos);
-  EXPECT_NE(error_of(replaced(released(), "\"kv_n_heads\": 8", "\"kv_n_heads\": 7")).find("kv_n_heads"),
-            std::string::npos);
-  EXPECT_NE(error_of(replaced(released(), "\"moe_top_k\": 4", "\"moe_top_k\": 17")).find("moe_top_k"),
-            std::string::npos);
-  EXPECT_NE(error_of(replaced(released(), "\"moe_top_k\": 4", "\"moe_top_k\": 4, \"hidden_size\": 1"))
-                .find("differs from d_model"),
-            std::string::npos);
-  EXPECT_NE(error_of(replaced(released(), "\"tie_word_embeddings\": false", "\"tie_word_embeddings\": true"))
+  EXPECT_NE(
+      error_of(replaced(released(), "\"kv_n_heads\": 8", "\"kv_n_heads\": 7")).find("kv_n_heads"),
+      std::string::npos);
+  EXPECT_NE(
+      error_of(replaced(released(), "\"moe_top_k\": 4", "\"moe_top_k\": 17")).find("moe_top_k"),
+      std::string::npos);
+  EXPECT_NE(
+      error_of(replaced(released(), "\"moe_top_k\": 4", "\"moe_top_k\": 4, \"hidden_size\": 1"))
+          .find("differs from d_model"),
+      std::string::npos);
+  EXPECT_NE(error_of(replaced(released(), "\"tie_word_embeddings\": false",
+                              "\"tie_word_embeddings\": true"))
                 .find("tie_word_embeddings"),
             std::string::npos);
   EXPECT_EQ(error_of(replaced(released(), "\"d_model\": 6144", "\"d_model\": \"big\"")),
             "config.json: d_model: expected a whole number, found \"big\"");
   EXPECT_NE(error_of(replaced(released(), "\"d_model\": 6144,", "")).find("d_model: missing"),
             std::string::npos);
-  EXPECT_NE(error_of(replaced(released(), "\"moe_top_k\": 4", "\"moe_top_k\": 4, \"ffn_act_fn\": {\"name\": \"gelu\"}"))
+  EXPECT_NE(error_of(replaced(released(), "\"moe_top_k\": 4",
+                              "\"moe_top_k\": 4, \"ffn_act_fn\": {\"name\": \"gelu\"}"))
                 .find("expected 'silu', found 'gelu'"),
             std::string::npos);
 }

@@ -27,10 +27,10 @@ struct DbrxLayer {
 };
 
 struct DbrxWeights {
-  Tensor wte;                  // [vocab, d], used where it lies in the mapped file
+  Tensor wte;  // [vocab, d], used where it lies in the mapped file
   std::vector<DbrxLayer> layers;
-  std::vector<float> norm_f;   // [d]
-  Linear lm_head;              // [vocab, d]
+  std::vector<float> norm_f;  // [d]
+  Linear lm_head;             // [vocab, d]
 };
 
 ModelConfig parse_dbrx_config(const ConfigReader& reader);

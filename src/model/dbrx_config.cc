@@ -69,8 +69,8 @@ void check_sizes(const ConfigReader& root, const ConfigReader& attention, const 
                              text(config.d_model / config.n_heads) + " must be even");
   }
   if (config.n_heads % config.n_kv_heads != 0) {
-    attention.fail("kv_n_heads", "n_heads " + text(config.n_heads) + " is no multiple of kv_n_heads " +
-                                     text(config.n_kv_heads));
+    attention.fail("kv_n_heads", "n_heads " + text(config.n_heads) +
+                                     " is no multiple of kv_n_heads " + text(config.n_kv_heads));
   }
   if (config.top_k > config.n_experts) {
     ffn.fail("moe_top_k", text(config.top_k) + " experts per token, but there are only " +
@@ -123,8 +123,8 @@ std::vector<TensorSpec> dbrx_tensors(const ModelConfig& config) {
   const int64_t d = config.d_model;
   const int64_t expert_rows = config.n_experts * config.ffn_hidden;
   std::vector<TensorSpec> specs;
-  specs.push_back({"transformer.wte.weight", {config.vocab_size, d}, Component::embedding, -1,
-                   SplitRule::row});
+  specs.push_back(
+      {"transformer.wte.weight", {config.vocab_size, d}, Component::embedding, -1, SplitRule::row});
   for (int64_t i = 0; i < config.n_layers; ++i) {
     const std::string block = "transformer.blocks." + std::to_string(i) + ".";
     const auto add = [&](const char* name, std::vector<int64_t> shape, Component component,

@@ -1,5 +1,5 @@
-// From the tensors of a checkpoint to packed weights. Experts come fused (the official form) or as one
-// tensor per expert, under the names that converters gave them.
+// From the tensors of a checkpoint to packed weights. Experts come fused (the official form) or as
+// one tensor per expert, under the names that converters gave them.
 #include <algorithm>
 #include <array>
 #include <string>
@@ -11,8 +11,8 @@
 namespace dbrx {
 namespace {
 
-// Between "transformer.blocks.i." and "e.w1.weight". The first is the "converted-v2" family, the second
-// "quantization-fixed", the third MLX's.
+// Between "transformer.blocks.i." and "e.w1.weight". The first is the "converted-v2" family, the
+// second "quantization-fixed", the third MLX's.
 constexpr std::array<const char*, 3> kUnfusedPrefixes = {
     "ffn.experts.mlp.", "ffn.experts.mlp_experts.", "ffn.experts."};
 
@@ -74,9 +74,8 @@ class Loader {
                   where + "expected dtype BF16, F16 or F32, found " + tensor.dtype);
     }
     if (const std::optional<int64_t> index = find_non_finite(tensor)) {
-      throw Error(Code::corrupt,
-                  where + "expected finite values, found NaN or infinity at index " +
-                      std::to_string(*index));
+      throw Error(Code::corrupt, where + "expected finite values, found NaN or infinity at index " +
+                                     std::to_string(*index));
     }
     done_bytes_ += static_cast<int64_t>(tensor.bytes.size());
     if (options_.progress) options_.progress(done_bytes_, total_bytes_);

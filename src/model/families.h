@@ -18,8 +18,8 @@ namespace dbrx {
 struct Family {
   std::string_view model_type;  // of config.json
   ModelConfig (*parse_config)(const ConfigReader& reader);
-  // Every tensor of a checkpoint, in the order of the model. The one list that loading, counting and
-  // later quantizing and sharding walk.
+  // Every tensor of a checkpoint, in the order of the model. The one list that loading, counting
+  // and later quantizing and sharding walk.
   std::vector<TensorSpec> (*tensors)(const ModelConfig& config);
   std::unique_ptr<Model> (*load)(const ModelConfig& config, const Checkpoint& checkpoint,
                                  const LoadOptions& options);

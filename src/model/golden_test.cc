@@ -1,5 +1,5 @@
-// The tiny DBRX of testdata/ end to end against an independent implementation (python/goldens), step by
-// step through the taps.
+// The tiny DBRX of testdata/ end to end against an independent implementation (python/goldens),
+// step by step through the taps.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -66,7 +66,7 @@ Tap collect_into(Taps& taps) {
 
 // Runs one sequence in steps of the given lengths, logits of every row.
 RunResult run(Model& model, Isa isa, Format kv, const std::vector<int32_t>& tokens,
-        const std::vector<int32_t>& positions, const std::vector<int64_t>& steps) {
+              const std::vector<int32_t>& positions, const std::vector<int64_t>& steps) {
   Context context(isa, 2);
   KvCache cache(model.config(), kv, 4);
   RunResult out;
@@ -110,9 +110,9 @@ double max_error(const std::vector<float>& got, const std::vector<float>& want) 
 // Hidden states to 1e-5 relative, logits to 1e-4 absolute: the tolerances of the reference itself.
 void expect_all_taps(const Golden& golden, const Taps& taps, int64_t n_layers) {
   for (int64_t i = 0; i < n_layers; ++i) {
-    for (const char* name : {"norm_1", "qkv", "qkv_clipped", "q_rope", "k_rope", "attention",
-                             "attention_out", "norm_2", "router_logits", "router_probs",
-                             "expert_weights", "expert_out", "block_out"}) {
+    for (const char* name :
+         {"norm_1", "qkv", "qkv_clipped", "q_rope", "k_rope", "attention", "attention_out",
+          "norm_2", "router_logits", "router_probs", "expert_weights", "expert_out", "block_out"}) {
       const std::string key = "layers." + std::to_string(i) + "." + name;
       EXPECT_LE(relative_error(taps.at(key), golden.values<float>(key)), 1e-5) << key;
     }
@@ -143,8 +143,9 @@ TEST_P(GoldenF32, EveryTapAgreesWithTheReference) {
   const auto model = load_model("testdata/tiny", {});
   const Golden golden(name);
   const auto tokens = golden.values<int32_t>("tokens");
-  const RunResult result = run(*model, isa, Format::f32, tokens, golden.values<int32_t>("positions"),
-                         {static_cast<int64_t>(tokens.size())});
+  const RunResult result =
+      run(*model, isa, Format::f32, tokens, golden.values<int32_t>("positions"),
+          {static_cast<int64_t>(tokens.size())});
   expect_all_taps(golden, result.taps, model->config().n_layers);
   expect_expert_ids(golden, result, model->config().n_layers);
 }
@@ -163,8 +164,9 @@ TEST_P(GoldenRouterNorm, EveryTapAgreesWithTheReference) {
   const auto model = load_dbrx(config, Checkpoint::open("testdata/tiny"), {});
   const Golden golden(name);
   const auto tokens = golden.values<int32_t>("tokens");
-  const RunResult result = run(*model, detect_isa(), Format::f32, tokens,
-                         golden.values<int32_t>("positions"), {static_cast<int64_t>(tokens.size())});
+  const RunResult result =
+      run(*model, detect_isa(), Format::f32, tokens, golden.values<int32_t>("positions"),
+          {static_cast<int64_t>(tokens.size())});
   expect_all_taps(golden, result.taps, config.n_layers);
   expect_expert_ids(golden, result, config.n_layers);
 }
@@ -224,8 +226,8 @@ double cosine(const float* a, const float* b, size_t n) {
   return ab / std::sqrt(aa * bb);
 }
 
-// The reference rounds to bf16 in other places than we do, so the comparison is of directions and of
-// routing where the reference's choice was not close.
+// The reference rounds to bf16 in other places than we do, so the comparison is of directions and
+// of routing where the reference's choice was not close.
 class GoldenBf16 : public testing::TestWithParam<std::tuple<Isa, std::string>> {};
 
 TEST_P(GoldenBf16, LayersPointTheSameWayAndClearRoutingAgrees) {

@@ -1,5 +1,5 @@
-// The memory of keys and values, one pair of tensors per layer, cut in blocks of 64 tokens. Memory only:
-// which sequence owns which block is the engine's business.
+// The memory of keys and values, one pair of tensors per layer, cut in blocks of 64 tokens. Memory
+// only: which sequence owns which block is the engine's business.
 #pragma once
 
 #include <cstdint>

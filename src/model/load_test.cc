@@ -29,9 +29,9 @@ struct Stored {
 std::vector<Stored> tiny_tensors() {
   std::vector<Stored> out;
   for (const Tensor& tensor : open_safetensors("testdata/tiny/model.safetensors")) {
-    out.push_back({tensor.name, tensor.dtype, tensor.shape,
-                   std::string(reinterpret_cast<const char*>(tensor.bytes.data()),
-                               tensor.bytes.size())});
+    out.push_back(
+        {tensor.name, tensor.dtype, tensor.shape,
+         std::string(reinterpret_cast<const char*>(tensor.bytes.data()), tensor.bytes.size())});
   }
   return out;
 }
@@ -118,9 +118,9 @@ std::vector<Stored> unfused(const std::string& prefix, bool transpose_down) {
       const bool turn = matrix == "w2" && transpose_down;
       std::string part = tensor.bytes.substr(static_cast<size_t>(e) * bytes, bytes);
       if (turn) part = transposed(part, kF, kD);
-      out.push_back({tensor.name.substr(0, at) + prefix + std::to_string(e) + "." + matrix + ".weight",
-                     tensor.dtype,
-                     turn ? std::vector<int64_t>{kD, kF} : std::vector<int64_t>{kF, kD}, part});
+      out.push_back(
+          {tensor.name.substr(0, at) + prefix + std::to_string(e) + "." + matrix + ".weight",
+           tensor.dtype, turn ? std::vector<int64_t>{kD, kF} : std::vector<int64_t>{kF, kD}, part});
     }
   }
   return out;
@@ -198,7 +198,8 @@ TEST(Load, ABrokenCheckpointGetsOneErrorThatNamesFileTensorExpectedAndFound) {
       {"missing tensor",
        [&](auto& tensors) { std::erase_if(tensors, [&](auto& t) { return t.name == router; }); },
        {router.c_str(), "expected with shape [8, 64]", "not found"}},
-      {"wrong shape", [&](auto& tensors) { find(tensors, router).shape = {64, 8}; },
+      {"wrong shape",
+       [&](auto& tensors) { find(tensors, router).shape = {64, 8}; },
        {"model.safetensors", router.c_str(), "expected shape [8, 64], found [64, 8]"}},
       {"NaN",
        [&](auto& tensors) {
@@ -206,9 +207,11 @@ TEST(Load, ABrokenCheckpointGetsOneErrorThatNamesFileTensorExpectedAndFound) {
          std::memcpy(find(tensors, router).bytes.data() + 4 * 70, &nan, 4);
        },
        {"model.safetensors", router.c_str(), "expected finite values", "index 70"}},
-      {"integer dtype", [&](auto& tensors) { find(tensors, router).dtype = "I32"; },
+      {"integer dtype",
+       [&](auto& tensors) { find(tensors, router).dtype = "I32"; },
        {"model.safetensors", router.c_str(), "expected dtype BF16, F16 or F32, found I32"}},
-      {"unknown dtype", [&](auto& tensors) { find(tensors, router).dtype = "F33"; },
+      {"unknown dtype",
+       [&](auto& tensors) { find(tensors, router).dtype = "F33"; },
        {"model.safetensors", router.c_str(), "found 'F33'"}},
       {"quantized names",
        [&](auto& tensors) { find(tensors, router).name = "transformer.blocks.1.x.qweight"; },
@@ -229,7 +232,8 @@ TEST(Load, ABrokenCheckpointGetsOneErrorThatNamesFileTensorExpectedAndFound) {
 TEST(Load, AFileCutAnywhereIsRefused) {
   const Variant variant;
   const std::string whole = safetensors_bytes(tiny_tensors());
-  for (const size_t length : {size_t{0}, size_t{7}, size_t{100}, whole.size() / 2, whole.size() - 1}) {
+  for (const size_t length :
+       {size_t{0}, size_t{7}, size_t{100}, whole.size() / 2, whole.size() - 1}) {
     variant.folder().write("model.safetensors", whole.substr(0, length));
     EXPECT_NE(variant.error().find("model.safetensors"), std::string::npos) << length;
     EXPECT_NE(variant.error(), "no error") << length;

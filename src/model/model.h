@@ -14,7 +14,8 @@
 
 namespace dbrx {
 
-// How a step ended. Anything but ok ends the requests of the batch with an error; the process lives on.
+// How a step ended. Anything but ok ends the requests of the batch with an error; the process lives
+// on.
 enum class StepResult { ok, io_error, device_error, peer_lost };
 
 class Model {

@@ -14,14 +14,14 @@ struct ComponentCount {
   Component component = Component::norms;
   int64_t per_layer = 0;  // 0 outside the layers
   int64_t total = 0;
-  int64_t active = 0;     // of the total, read for one token
+  int64_t active = 0;  // of the total, read for one token
 };
 
 struct ParameterCount {
   std::vector<ComponentCount> components;
   int64_t n_tensors = 0;
   int64_t total = 0;
-  int64_t active = 0;     // embedding table included
+  int64_t active = 0;  // embedding table included
 };
 
 ParameterCount count_parameters(const ModelConfig& config);

@@ -42,8 +42,8 @@ std::map<std::string, std::string> read_index(const fs::path& path) {
     const json::string* file = entry.value().if_string();
     // A shard lies beside its index: a path that leaves the directory is an attack or an accident.
     if (file == nullptr || file->empty() || fs::path(file->c_str()).filename() != file->c_str()) {
-      throw Error(Code::corrupt, where + ": weight_map of '" + std::string(entry.key()) +
-                                     "' is not a file name");
+      throw Error(Code::corrupt,
+                  where + ": weight_map of '" + std::string(entry.key()) + "' is not a file name");
     }
     files[entry.key()] = file->c_str();
   }
@@ -68,8 +68,9 @@ Checkpoint Checkpoint::open(const fs::path& dir) {
                                          ": neither model.safetensors nor "
                                          "model.safetensors.index.json is there");
       }
-      throw Error(Code::unsupported, dir.string() + ": holds " + other +
-                                         ", which is not supported yet: use a safetensors checkpoint");
+      throw Error(Code::unsupported,
+                  dir.string() + ": holds " + other +
+                      ", which is not supported yet: use a safetensors checkpoint");
     }
     checkpoint.add_file(single);
     return checkpoint;
@@ -79,9 +80,10 @@ Checkpoint Checkpoint::open(const fs::path& dir) {
   for (const auto& [name, file] : files) shards.insert(file);
   for (const std::string& shard : shards) {
     if (!fs::exists(dir / shard)) {
-      throw Error(Code::not_found, (dir / shard).string() +
-                                       ": shard named by model.safetensors.index.json is missing: is "
-                                       "the download complete?");
+      throw Error(Code::not_found,
+                  (dir / shard).string() +
+                      ": shard named by model.safetensors.index.json is missing: is "
+                      "the download complete?");
     }
     checkpoint.add_file(dir / shard);
   }

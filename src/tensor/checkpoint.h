@@ -1,4 +1,5 @@
-// The weights of a Hugging Face checkpoint directory: one model.safetensors, or shards with an index.
+// The weights of a Hugging Face checkpoint directory: one model.safetensors, or shards with an
+// index.
 #pragma once
 
 #include <filesystem>
@@ -11,8 +12,8 @@ namespace dbrx {
 
 class Checkpoint {
  public:
-  // Maps every shard and reads every header. Throws Error: the directory or a shard is missing, a file
-  // is corrupt, or the directory holds another engine's format.
+  // Maps every shard and reads every header. Throws Error: the directory or a shard is missing, a
+  // file is corrupt, or the directory holds another engine's format.
   static Checkpoint open(const std::filesystem::path& dir);
 
   const std::filesystem::path& dir() const { return dir_; }

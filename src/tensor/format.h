@@ -29,8 +29,8 @@ int64_t format_bytes(Format format, int64_t n);
 // Decodes n values to float. `source` needs no alignment.
 void decode_row(Format format, const std::byte* source, int64_t n, float* out);
 
-// bf16 is the upper half of a float. These two are forced inline: they are used inside kernel files,
-// which must not leave a copy compiled for their instruction set in the program.
+// bf16 is the upper half of a float. These two are forced inline: they are used inside kernel
+// files, which must not leave a copy compiled for their instruction set in the program.
 [[gnu::always_inline]] inline float bf16_to_float(uint16_t bits) {
   return std::bit_cast<float>(uint32_t{bits} << 16);
 }

@@ -13,11 +13,12 @@ boost::json::value parse_json(std::string_view text, const std::string& where) {
   boost::json::stream_parser parser({}, options);
   boost::json::error_code error;
   const size_t read = parser.write_some(text.data(), text.size(), error);
-  if (!error && read < text.size()) error = boost::json::make_error_code(boost::json::error::extra_data);
+  if (!error && read < text.size())
+    error = boost::json::make_error_code(boost::json::error::extra_data);
   if (!error) parser.finish(error);
   if (error) {
-    throw Error(Code::corrupt,
-                where + ": not valid JSON at byte " + std::to_string(read) + ": " + error.message());
+    throw Error(Code::corrupt, where + ": not valid JSON at byte " + std::to_string(read) + ": " +
+                                   error.message());
   }
   return parser.release();
 }

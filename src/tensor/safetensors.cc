@@ -87,7 +87,8 @@ class EntryParser {
     const json::value* dtype = entry.if_contains("dtype");
     if (dtype == nullptr || !dtype->is_string()) fail("dtype is missing or not a string");
     std::string text(dtype->get_string());
-    if (!dtype_bytes(text)) fail("expected a known dtype (BF16, F16, F32, ...), found '" + text + "'");
+    if (!dtype_bytes(text))
+      fail("expected a known dtype (BF16, F16, F32, ...), found '" + text + "'");
     return text;
   }
 
@@ -111,8 +112,9 @@ class EntryParser {
     const auto end = as_unsigned((*pair)[1]);
     if (!begin || !end || *begin > *end) fail("data_offsets are not an ascending pair of sizes");
     if (*end > data_.size()) {
-      fail("expected data up to byte " + std::to_string(*end) + " of the data section, found only " +
-           std::to_string(data_.size()) + " bytes: the file is truncated");
+      fail("expected data up to byte " + std::to_string(*end) +
+           " of the data section, found only " + std::to_string(data_.size()) +
+           " bytes: the file is truncated");
     }
     std::optional<uint64_t> expected = static_cast<uint64_t>(*dtype_bytes(tensor.dtype));
     for (const int64_t size : tensor.shape) {

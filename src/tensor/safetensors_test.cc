@@ -36,10 +36,9 @@ std::string error_of(const std::string& bytes) {
   return "no error";
 }
 
-constexpr const char* kTwo =
-    R"({"__metadata__":{"format":"pt"},)"
-    R"("a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
-    R"("b":{"dtype":"BF16","shape":[1,3],"data_offsets":[8,14]}})";
+constexpr const char* kTwo = R"({"__metadata__":{"format":"pt"},)"
+                             R"("a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
+                             R"("b":{"dtype":"BF16","shape":[1,3],"data_offsets":[8,14]}})";
 
 TEST(Safetensors, ShapesFormatsAndBytesOfAllTensorsAreRead) {
   const std::string bytes = file_bytes(kTwo, "01234567abcdef");
@@ -54,9 +53,10 @@ TEST(Safetensors, ShapesFormatsAndBytesOfAllTensorsAreRead) {
 }
 
 TEST(Safetensors, ATruncatedFileIsNamedWithExpectedAndFound) {
-  EXPECT_EQ(error_of(file_bytes(kTwo, "01234567abcd")),
-            "f: tensor 'b': expected data up to byte 14 of the data section, found only 12 bytes: the "
-            "file is truncated");
+  EXPECT_EQ(
+      error_of(file_bytes(kTwo, "01234567abcd")),
+      "f: tensor 'b': expected data up to byte 14 of the data section, found only 12 bytes: the "
+      "file is truncated");
   EXPECT_NE(error_of("abc").find("found 3"), std::string::npos);
   EXPECT_NE(error_of(file_bytes(kTwo, "").substr(0, 40)).find("truncated"), std::string::npos);
 }
@@ -68,9 +68,8 @@ TEST(Safetensors, AnOversizedHeaderIsRefusedBeforeItIsRead) {
 }
 
 TEST(Safetensors, OverlapsHolesAndLeftoversAreCorrupt) {
-  const std::string overlap =
-      R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
-      R"("b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})";
+  const std::string overlap = R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
+                              R"("b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})";
   EXPECT_EQ(error_of(file_bytes(overlap, std::string(12, 'x'))),
             "f: tensor 'b' overlaps tensor 'a' by 4 bytes");
   const std::string hole = R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})";
@@ -116,7 +115,8 @@ TEST(Checkpoint, MissingDirectoriesShardsAndForeignFormatsAreNamed) {
             std::string::npos);
   folder.write("model.safetensors.index.json", R"({"weight_map":{"a":"one.safetensors"}})");
   EXPECT_NE(message(folder.path()).find("one.safetensors: shard named by"), std::string::npos);
-  folder.write("one.safetensors", file_bytes(R"({"b":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})", "x"));
+  folder.write("one.safetensors",
+               file_bytes(R"({"b":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})", "x"));
   EXPECT_NE(message(folder.path()).find("tensor 'a' expected here by"), std::string::npos);
   folder.write("model.safetensors.index.json", R"({"weight_map":{"a":"../one.safetensors"}})");
   EXPECT_NE(message(folder.path()).find("is not a file name"), std::string::npos);
@@ -126,8 +126,10 @@ TEST(Checkpoint, TensorsOfAllShardsAreFound) {
   const TemporaryFolder folder;
   folder.write("model.safetensors.index.json",
                R"({"weight_map":{"a":"1.safetensors","b":"2.safetensors"}})");
-  folder.write("1.safetensors", file_bytes(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})", "x"));
-  folder.write("2.safetensors", file_bytes(R"({"b":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})", "y"));
+  folder.write("1.safetensors",
+               file_bytes(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})", "x"));
+  folder.write("2.safetensors",
+               file_bytes(R"({"b":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})", "y"));
   const Checkpoint checkpoint = Checkpoint::open(folder.path());
   ASSERT_NE(checkpoint.find("b"), nullptr);
   EXPECT_EQ(static_cast<char>(checkpoint.find("b")->bytes[0]), 'y');

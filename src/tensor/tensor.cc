@@ -9,8 +9,8 @@
 namespace dbrx {
 namespace {
 
-// Whether any of n 16-bit values has all bits of `exponent` set. Written without an early exit so that
-// the compiler makes vector code of it: it reads whole checkpoints.
+// Whether any of n 16-bit values has all bits of `exponent` set. Written without an early exit so
+// that the compiler makes vector code of it: it reads whole checkpoints.
 bool any_special_u16(const std::byte* data, int64_t n, uint16_t exponent) {
   unsigned found = 0;
   for (int64_t i = 0; i < n; ++i) {

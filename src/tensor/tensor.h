@@ -15,7 +15,7 @@ namespace dbrx {
 
 struct Tensor {
   std::string name;
-  std::string dtype;            // as the file names it: "BF16", "I32", ...
+  std::string dtype;             // as the file names it: "BF16", "I32", ...
   std::optional<Format> format;  // what we compute with; empty for integer and unknown-to-us types
   std::vector<int64_t> shape;
   std::span<const std::byte> bytes;

@@ -21,7 +21,8 @@ struct MatrixView {
     return {data + first * stride, n, cols, stride};
   }
   // A view of const values where one of mutable values is at hand.
-  [[gnu::always_inline]] operator MatrixView<const T>() const {  // NOLINT(google-explicit-constructor)
+  [[gnu::always_inline]] operator MatrixView<const T>()
+      const {  // NOLINT(google-explicit-constructor)
     return {data, rows, cols, stride};
   }
 };

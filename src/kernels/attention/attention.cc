@@ -9,8 +9,8 @@ namespace dbrx {
 namespace {
 
 constexpr std::array kKernels = {
-    &kAttentionBf16Avx512, &kAttentionBf16Avx2, &kAttentionBf16Scalar,
-    &kAttentionF32Avx512,  &kAttentionF32Avx2,  &kAttentionF32Scalar,
+    &attention_bf16_avx512, &attention_bf16_avx2, &attention_bf16_scalar,
+    &attention_f32_avx512,  &attention_f32_avx2,  &attention_f32_scalar,
 };
 
 const AttentionKernel& pick(Isa best, Format format) {

@@ -47,7 +47,7 @@ void attention_bench(benchmark::State& state) {
   constexpr int64_t kWidth = kHeads * kHeadDim;
   const std::vector<float> q = bench::random_floats(rows * kWidth);
   std::vector<float> out(q.size());
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     attention(context, {.q = {q.data(), rows, kWidth, kWidth},
                         .n_heads = kHeads,
                         .scale = 0.0883883476F,

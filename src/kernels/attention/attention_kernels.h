@@ -33,12 +33,12 @@ struct AttentionKernel {
   void (*run)(const AttentionTask&) noexcept;
 };
 
-extern const AttentionKernel kAttentionF32Scalar;
-extern const AttentionKernel kAttentionF32Avx2;
-extern const AttentionKernel kAttentionF32Avx512;
-extern const AttentionKernel kAttentionBf16Scalar;
-extern const AttentionKernel kAttentionBf16Avx2;
-extern const AttentionKernel kAttentionBf16Avx512;
+extern const AttentionKernel attention_f32_scalar;
+extern const AttentionKernel attention_f32_avx2;
+extern const AttentionKernel attention_f32_avx512;
+extern const AttentionKernel attention_bf16_scalar;
+extern const AttentionKernel attention_bf16_avx2;
+extern const AttentionKernel attention_bf16_avx512;
 
 // Every kernel, best first.
 std::span<const AttentionKernel* const> attention_kernels();

@@ -141,9 +141,9 @@ void run(const AttentionTask& task) noexcept {
 
 }  // namespace
 
-const AttentionKernel kAttentionF32Scalar = {
+const AttentionKernel attention_f32_scalar = {
     .name = "f32 scalar", .isa = Isa::scalar, .format = Format::f32, .run = run<F32Block>};
-const AttentionKernel kAttentionBf16Scalar = {
+const AttentionKernel attention_bf16_scalar = {
     .name = "bf16 scalar", .isa = Isa::scalar, .format = Format::bf16, .run = run<Bf16Block>};
 
 }  // namespace dbrx

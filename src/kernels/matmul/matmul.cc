@@ -11,8 +11,8 @@ namespace dbrx {
 namespace {
 
 constexpr std::array kKernels = {
-    &kMatmulBf16Amx,   &kMatmulBf16Avx512, &kMatmulBf16Avx2,  &kMatmulBf16Scalar,
-    &kMatmulF32Avx512, &kMatmulF32Avx2,    &kMatmulF32Scalar,
+    &matmul_bf16_amx,   &matmul_bf16_avx512, &matmul_bf16_avx2,  &matmul_bf16_scalar,
+    &matmul_f32_avx512, &matmul_f32_avx2,    &matmul_f32_scalar,
 };
 
 void check(const MatmulArgs& args) {

@@ -31,7 +31,7 @@ void matmul_bench(benchmark::State& state) {
   std::vector<float> y(static_cast<size_t>(rows * kOut));
   Context context(isa, n_threads);
   size_t copy = 0;
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     matmul(context, {.x = {x.data(), rows, kD, kD},
                      .weight = &copies[copy++ % copies.size()],
                      .y = {y.data(), rows, kOut, kOut}});

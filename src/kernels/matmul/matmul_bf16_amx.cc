@@ -164,11 +164,11 @@ void run(const MatmulTile& t) noexcept {
 
 }  // namespace
 
-const MatmulKernel kMatmulBf16Amx = {.name = "bf16 amx",
-                                     .isa = Isa::amx,
-                                     .format = Format::bf16,
-                                     .x_value_bytes = sizeof(uint16_t),
-                                     .pack_x = pack_x,
-                                     .run = run};
+const MatmulKernel matmul_bf16_amx = {.name = "bf16 amx",
+                                      .isa = Isa::amx,
+                                      .format = Format::bf16,
+                                      .x_value_bytes = sizeof(uint16_t),
+                                      .pack_x = pack_x,
+                                      .run = run};
 
 }  // namespace dbrx

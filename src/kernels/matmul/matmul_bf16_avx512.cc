@@ -2,11 +2,11 @@
 
 namespace dbrx {
 
-const MatmulKernel kMatmulBf16Avx512 = {.name = "bf16 avx512",
-                                        .isa = Isa::avx512,
-                                        .format = Format::bf16,
-                                        .x_value_bytes = sizeof(float),
-                                        .pack_x = pack_x,
-                                        .run = run};
+const MatmulKernel matmul_bf16_avx512 = {.name = "bf16 avx512",
+                                         .isa = Isa::avx512,
+                                         .format = Format::bf16,
+                                         .x_value_bytes = sizeof(float),
+                                         .pack_x = pack_x,
+                                         .run = run};
 
 }  // namespace dbrx

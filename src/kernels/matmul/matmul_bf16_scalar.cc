@@ -49,11 +49,11 @@ void run(const MatmulTile& t) noexcept {
 
 }  // namespace
 
-const MatmulKernel kMatmulBf16Scalar = {.name = "bf16 scalar",
-                                        .isa = Isa::scalar,
-                                        .format = Format::bf16,
-                                        .x_value_bytes = sizeof(float),
-                                        .pack_x = pack_x,
-                                        .run = run};
+const MatmulKernel matmul_bf16_scalar = {.name = "bf16 scalar",
+                                         .isa = Isa::scalar,
+                                         .format = Format::bf16,
+                                         .x_value_bytes = sizeof(float),
+                                         .pack_x = pack_x,
+                                         .run = run};
 
 }  // namespace dbrx

@@ -40,11 +40,11 @@ void run(const MatmulTile& t) noexcept {
 
 }  // namespace
 
-const MatmulKernel kMatmulF32Scalar = {.name = "f32 scalar",
-                                       .isa = Isa::scalar,
-                                       .format = Format::f32,
-                                       .x_value_bytes = sizeof(float),
-                                       .pack_x = pack_x,
-                                       .run = run};
+const MatmulKernel matmul_f32_scalar = {.name = "f32 scalar",
+                                        .isa = Isa::scalar,
+                                        .format = Format::f32,
+                                        .x_value_bytes = sizeof(float),
+                                        .pack_x = pack_x,
+                                        .run = run};
 
 }  // namespace dbrx

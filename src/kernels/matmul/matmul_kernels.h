@@ -48,12 +48,12 @@ struct MatmulKernel {
   void (*run)(const MatmulTile&) noexcept;
 };
 
-extern const MatmulKernel kMatmulF32Scalar;
-extern const MatmulKernel kMatmulF32Avx2;
-extern const MatmulKernel kMatmulF32Avx512;
-extern const MatmulKernel kMatmulBf16Scalar;
-extern const MatmulKernel kMatmulBf16Avx2;
-extern const MatmulKernel kMatmulBf16Avx512;
-extern const MatmulKernel kMatmulBf16Amx;
+extern const MatmulKernel matmul_f32_scalar;
+extern const MatmulKernel matmul_f32_avx2;
+extern const MatmulKernel matmul_f32_avx512;
+extern const MatmulKernel matmul_bf16_scalar;
+extern const MatmulKernel matmul_bf16_avx2;
+extern const MatmulKernel matmul_bf16_avx512;
+extern const MatmulKernel matmul_bf16_amx;
 
 }  // namespace dbrx

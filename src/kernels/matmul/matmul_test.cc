@@ -70,7 +70,7 @@ Matrix<float> run_kernel(const MatmulKernel& kernel, Matrix<float>& x, const Lin
 
 void expect_kernels_agree(Matrix<float>& x, const Linear& weight) {
   Matrix<float> expected =
-      run_kernel(weight.format == Format::bf16 ? kMatmulBf16Scalar : kMatmulF32Scalar, x, weight);
+      run_kernel(weight.format == Format::bf16 ? matmul_bf16_scalar : matmul_f32_scalar, x, weight);
   for (const MatmulKernel* kernel : matmul_kernels()) {
     if (kernel->format != weight.format || !testing::runnable(kernel->isa)) continue;
     SCOPED_TRACE(kernel->name);
@@ -136,11 +136,11 @@ TEST_F(Matmul, Bf16KernelsAgreeOnAMillionHostileOutputs) {
 
 // The scalar bf16 kernel flushes by itself, whatever the mode of its thread.
 void expect_scalar_without_flush(Matrix<float>& x, const Linear& weight) {
-  Matrix<float> expected = run_kernel(kMatmulBf16Scalar, x, weight);
+  Matrix<float> expected = run_kernel(matmul_bf16_scalar, x, weight);
   std::thread([&] {
     constexpr unsigned kDefaultMode = 0x1f80;
     _mm_setcsr(kDefaultMode);
-    Matrix<float> y = run_kernel(kMatmulBf16Scalar, x, weight);
+    Matrix<float> y = run_kernel(matmul_bf16_scalar, x, weight);
     testing::expect_same_bits(y, expected);
   }).join();
 }
@@ -186,7 +186,7 @@ TEST_F(Matmul, Bf16KernelsAgreeOnWhatIsJustSubnormal) {
     x.at(r, 2) = r == 0 ? 0x1p-80F : -0x1p-80F;
   }
   expect_kernels_agree(x, weight);
-  Matrix<float> y = run_kernel(kMatmulBf16Scalar, x, weight);
+  Matrix<float> y = run_kernel(matmul_bf16_scalar, x, weight);
   expect_scalar_without_flush(x, weight);
   EXPECT_EQ(y.at(0, 0), 0);               // 2^-126 - 2^-150 has 24 bits: subnormal
   EXPECT_EQ(y.at(0, kN - 1), 0x1p-126F);  // much closer to 2^-126

@@ -12,16 +12,16 @@ namespace dbrx {
 namespace {
 
 constexpr std::array kKernels = {
-    &kMoeAvx512,
-    &kMoeAvx2,
-    &kMoeScalar,
+    &moe_avx512,
+    &moe_avx2,
+    &moe_scalar,
 };
 
 const MoeKernel& pick(Isa best) {
   for (const MoeKernel* kernel : kKernels) {
     if (kernel->isa <= best) return *kernel;
   }
-  return kMoeScalar;
+  return moe_scalar;
 }
 
 // The rows of one expert. A slot is one (row, choice) pair: row * k + choice, a row of expert_out.

@@ -58,7 +58,7 @@ void experts_bench(benchmark::State& state) {
   std::mt19937 random(1);
   Context context(isa, static_cast<int>(state.range(2)));
   int64_t bytes = 0;
-  for (auto _ : state) {
+  while (state.KeepRunning()) {
     std::vector<int32_t> ids = random_ids(rows, random);
     experts(context, {.x = {x.data(), rows, kD, kD},
                       .ids = {ids.data(), rows, kTopK, kTopK},

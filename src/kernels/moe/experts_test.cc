@@ -184,8 +184,8 @@ TEST_F(Experts, ElementwiseKernelsHaveTheBitsOfTheScalarOnes) {
     testing::fill_normal(x, random_, 10);
     testing::fill_normal(y, random_, 10);
     std::vector<float> silu = x, scaled = y;
-    kMoeScalar.silu_mul(silu.data(), y.data(), n);
-    kMoeScalar.add_scaled(scaled.data(), x.data(), 0.3F, n);
+    moe_scalar.silu_mul(silu.data(), y.data(), n);
+    moe_scalar.add_scaled(scaled.data(), x.data(), 0.3F, n);
     for (const MoeKernel* kernel : moe_kernels()) {
       if (!testing::runnable(kernel->isa)) continue;
       std::vector<float> a = x, b = y;

@@ -2,7 +2,7 @@
 
 namespace dbrx {
 
-const MoeKernel kMoeAvx512 = {
+const MoeKernel moe_avx512 = {
     .name = "avx512", .isa = Isa::avx512, .silu_mul = silu_mul, .add_scaled = add_scaled};
 
 }  // namespace dbrx

@@ -17,9 +17,9 @@ struct MoeKernel {
   void (*add_scaled)(float* y, const float* x, float weight, int64_t n) noexcept;
 };
 
-extern const MoeKernel kMoeScalar;
-extern const MoeKernel kMoeAvx2;
-extern const MoeKernel kMoeAvx512;
+extern const MoeKernel moe_scalar;
+extern const MoeKernel moe_avx2;
+extern const MoeKernel moe_avx512;
 
 // Every kernel, best first.
 std::span<const MoeKernel* const> moe_kernels();

@@ -19,7 +19,7 @@ void add_scaled(float* y, const float* x, float weight, int64_t n) noexcept {
 
 }  // namespace
 
-const MoeKernel kMoeScalar = {
+const MoeKernel moe_scalar = {
     .name = "scalar", .isa = Isa::scalar, .silu_mul = silu_mul, .add_scaled = add_scaled};
 
 }  // namespace dbrx

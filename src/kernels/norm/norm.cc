@@ -9,16 +9,16 @@ namespace dbrx {
 namespace {
 
 constexpr std::array kKernels = {
-    &kNormAvx512,
-    &kNormAvx2,
-    &kNormScalar,
+    &norm_avx512,
+    &norm_avx2,
+    &norm_scalar,
 };
 
 const NormKernel& pick(Isa best) {
   for (const NormKernel* kernel : kKernels) {
     if (kernel->isa <= best) return *kernel;
   }
-  return kNormScalar;
+  return norm_scalar;
 }
 
 }  // namespace

@@ -2,6 +2,6 @@
 
 namespace dbrx {
 
-const NormKernel kNormAvx2 = {.name = "avx2", .isa = Isa::avx2, .run = run};
+const NormKernel norm_avx2 = {.name = "avx2", .isa = Isa::avx2, .run = run};
 
 }  // namespace dbrx

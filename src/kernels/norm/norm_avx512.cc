@@ -2,6 +2,6 @@
 
 namespace dbrx {
 
-const NormKernel kNormAvx512 = {.name = "avx512", .isa = Isa::avx512, .run = run};
+const NormKernel norm_avx512 = {.name = "avx512", .isa = Isa::avx512, .run = run};
 
 }  // namespace dbrx

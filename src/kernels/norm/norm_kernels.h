@@ -22,9 +22,9 @@ struct NormKernel {
   void (*run)(const NormRow&) noexcept;
 };
 
-extern const NormKernel kNormScalar;
-extern const NormKernel kNormAvx2;
-extern const NormKernel kNormAvx512;
+extern const NormKernel norm_scalar;
+extern const NormKernel norm_avx2;
+extern const NormKernel norm_avx512;
 
 // Every kernel, best first.
 std::span<const NormKernel* const> norm_kernels();

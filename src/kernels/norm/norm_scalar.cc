@@ -31,6 +31,6 @@ void run(const NormRow& row) noexcept {
 
 }  // namespace
 
-const NormKernel kNormScalar = {.name = "scalar", .isa = Isa::scalar, .run = run};
+const NormKernel norm_scalar = {.name = "scalar", .isa = Isa::scalar, .run = run};
 
 }  // namespace dbrx

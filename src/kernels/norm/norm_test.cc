@@ -28,7 +28,7 @@ TEST_F(LayerNorm, EveryKernelHasTheBitsOfTheScalarOne) {
     for (float& value : x.values) value = value * 3 + 1;
     const std::vector<float> weight = normal_weight(d, random_);
     Matrix<float> expected(1, d);
-    kNormScalar.run({.x = x.view().data,
+    norm_scalar.run({.x = x.view().data,
                      .weight = weight.data(),
                      .d = d,
                      .eps = 1e-5F,

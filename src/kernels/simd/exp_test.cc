@@ -58,7 +58,7 @@ TEST(Exp, SiluHasTheSameBitsOnEveryInstructionSet) {
         gate[i] = expected[i] = std::bit_cast<float>(static_cast<uint32_t>(first + i * kStep));
       }
       kernel->silu_mul(gate.data(), up.data(), kN);
-      kMoeScalar.silu_mul(expected.data(), up.data(), kN);
+      moe_scalar.silu_mul(expected.data(), up.data(), kN);
       for (size_t i = 0; i < kN; ++i) {
         ASSERT_TRUE(testing::same_bits(gate[i], expected[i])) << gate[i] << " " << expected[i];
       }
@@ -71,7 +71,7 @@ TEST(Exp, SiluIsAccurate) {
   for (float x = -60; x < 60; x += 0.0371F) {
     float value = x;
     const float one = 1;
-    kMoeScalar.silu_mul(&value, &one, 1);
+    moe_scalar.silu_mul(&value, &one, 1);
     const double exact = x / (1 + std::exp(-static_cast<double>(x)));
     EXPECT_NEAR(value, exact, 3 * 0x1p-23 * std::abs(exact)) << x;
   }
