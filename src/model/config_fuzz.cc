@@ -7,11 +7,11 @@
 #include "model/config.h"
 #include "model/parameters.h"
 
+// NOLINTNEXTLINE(readability-identifier-naming): the name that libFuzzer calls
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   try {
     dbrx::parse_config(std::string(reinterpret_cast<const char*>(data), size), "fuzz");
-  } catch (const dbrx::Error&) {
-    // The expected end of a bad file.
+  } catch (const dbrx::Error&) {  // NOLINT(bugprone-empty-catch): how a bad file must end
   }
   return 0;
 }

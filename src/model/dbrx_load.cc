@@ -60,10 +60,11 @@ class Loader {
                                        "' expected with shape " + shape_text(spec->shape) +
                                        ", not found in any file");
     }
-    return checked(*tensor, spec->shape);
+    check(*tensor, spec->shape);
+    return *tensor;
   }
 
-  const Tensor& checked(const Tensor& tensor, const std::vector<int64_t>& shape) {
+  void check(const Tensor& tensor, const std::vector<int64_t>& shape) {
     const std::string where = tensor.file->path().string() + ": tensor '" + tensor.name + "': ";
     if (tensor.shape != shape) {
       throw Error(Code::corrupt, where + "expected shape " + shape_text(shape) + ", found " +
@@ -79,7 +80,6 @@ class Loader {
     }
     done_bytes_ += static_cast<int64_t>(tensor.bytes.size());
     if (options_.progress) options_.progress(done_bytes_, total_bytes_);
-    return tensor;
   }
 
   std::vector<float> vector(const std::string& name) {
@@ -156,6 +156,7 @@ class Loader {
     const Tensor& w2 = take(block + "ffn.experts.mlp.w2");
     const int64_t d = config_.d_model, f = config_.ffn_hidden;
     std::vector<Expert> out;
+    out.reserve(static_cast<size_t>(config_.n_experts));
     for (int64_t e = 0; e < config_.n_experts; ++e) {
       out.push_back({.gate = pack_linear(rows(w1, e * f, f, d)),
                      .up = pack_linear(rows(v1, e * f, f, d)),
@@ -167,6 +168,7 @@ class Loader {
   std::vector<Expert> unfused_experts(const std::string& prefix) {
     const int64_t d = config_.d_model, f = config_.ffn_hidden;
     std::vector<Expert> out;
+    out.reserve(static_cast<size_t>(config_.n_experts));
     for (int64_t e = 0; e < config_.n_experts; ++e) {
       const std::string expert = prefix + std::to_string(e) + ".";
       out.push_back({.gate = pack_linear(rows(part(expert + "w1.weight", {f, d}), 0, f, d)),
@@ -183,7 +185,8 @@ class Loader {
                                        "' expected with shape " + shape_text(shape) +
                                        ", not found in any file");
     }
-    return checked(*tensor, shape);
+    check(*tensor, shape);
+    return *tensor;
   }
 
   // Converters store w2 either way round; the shape tells, unless it is square.
@@ -196,7 +199,7 @@ class Loader {
                                          "known; use the official fused form");
     }
     if (tensor != nullptr && tensor->shape == std::vector<int64_t>{f, d}) {
-      return pack_linear(transposed_rows(checked(*tensor, {f, d}), 0, d, f));
+      return pack_linear(transposed_rows(part(name, {f, d}), 0, d, f));
     }
     return pack_linear(rows(part(name, {d, f}), 0, d, f));
   }

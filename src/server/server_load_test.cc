@@ -60,7 +60,8 @@ TEST(ServerLoad, AClientThatStopsReadingFreesItsPlace) {
   client.send_request("POST", "/v1/completions",
                       R"({"prompt": "a", "max_tokens": 50000, "ignore_eos": true, "logprobs": 20,
                           "stream": true})");
-  ASSERT_TRUE(server.becomes_busy());
+  // Not becomes_busy(): the request may be over between two looks.
+  while (server.stats().generated_tokens == 0) std::this_thread::sleep_for(1ms);
   EXPECT_TRUE(server.becomes_idle());
   EXPECT_LT(server.stats().generated_tokens, 20'000);
 }

@@ -10,7 +10,7 @@
 namespace dbrx {
 namespace {
 
-constexpr size_t max_file_bytes = size_t{16} << 20;
+constexpr size_t kMaxFileBytes = size_t{16} << 20;
 
 }  // namespace
 
@@ -26,9 +26,9 @@ std::optional<ChatTemplate> ChatTemplate::load(const std::filesystem::path& mode
   std::string config;
   std::string source;
   DbrxTextSlice source_slice{nullptr, 0};
-  if (std::filesystem::exists(config_path)) config = read_text_file(config_path, max_file_bytes);
+  if (std::filesystem::exists(config_path)) config = read_text_file(config_path, kMaxFileBytes);
   if (!template_file.empty() || std::filesystem::exists(source_path)) {
-    source = read_text_file(source_path, max_file_bytes);
+    source = read_text_file(source_path, kMaxFileBytes);
     source_slice = rust::slice(source);
   }
   DbrxTextTemplate* handle = nullptr;

@@ -10,9 +10,9 @@ namespace {
 
 // Planes 15 and 16 are for private use; all their characters have four bytes in UTF-8, the first of
 // them 0xF3 (from U+F0000 on, shared with some characters of plane 14) or 0xF4.
-constexpr char32_t first_private = 0xF0000;
-constexpr char32_t last_private = 0x10FFFD;
-constexpr size_t private_bytes = 4;
+constexpr char32_t kFirstPrivate = 0xF0000;
+constexpr char32_t kLastPrivate = 0x10FFFD;
+constexpr size_t kPrivateBytes = 4;
 
 bool may_be_private(char byte) { return byte == '\xF3' || byte == '\xF4'; }
 
@@ -22,7 +22,7 @@ std::string utf8(char32_t c) {
 }
 
 void collect_private(std::string_view text, std::set<char32_t>& used) {
-  for (size_t i = 0; i + private_bytes <= text.size(); ++i) {
+  for (size_t i = 0; i + kPrivateBytes <= text.size(); ++i) {
     if (!may_be_private(text[i])) continue;
     const auto bits = [&](size_t k) { return static_cast<char32_t>(text[i + k]); };
     used.insert((bits(0) & 7) << 18 | (bits(1) & 0x3F) << 12 | (bits(2) & 0x3F) << 6 |
@@ -42,7 +42,7 @@ bool is_plain_word(std::string_view role) {
 }  // namespace
 
 SpecialGuard::SpecialGuard(const Tokenizer& tokenizer, std::span<const ChatMessage> messages)
-    : tokenizer_(&tokenizer), next_(first_private) {
+    : tokenizer_(&tokenizer), next_(kFirstPrivate) {
   for (const ChatMessage& message : messages) {
     collect_private(message.role, used_);
     collect_private(message.content, used_);
@@ -127,7 +127,7 @@ const std::string& SpecialGuard::stand_in(std::string_view hidden) {
   const auto known = to_.find(hidden);
   if (known != to_.end()) return known->second;
   while (used_.contains(next_)) ++next_;
-  if (next_ > last_private) {
+  if (next_ > kLastPrivate) {
     throw Error{Code::invalid_argument,
                 "the messages hold every private-use character of Unicode and names of special "
                 "tokens; remove one or the other"};
@@ -142,12 +142,12 @@ std::string SpecialGuard::restore(std::string_view text) const {
   std::string result;
   for (size_t i = 0; i < text.size(); ++i) {
     const auto hidden =
-        may_be_private(text[i]) ? from_.find(text.substr(i, private_bytes)) : from_.end();
+        may_be_private(text[i]) ? from_.find(text.substr(i, kPrivateBytes)) : from_.end();
     if (hidden == from_.end()) {
       result += text[i];
     } else {
       result += hidden->second;
-      i += private_bytes - 1;
+      i += kPrivateBytes - 1;
     }
   }
   return result;

@@ -11,7 +11,7 @@
 namespace dbrx {
 namespace {
 
-constexpr size_t max_file_bytes = size_t{256} << 20;
+constexpr size_t kMaxFileBytes = size_t{256} << 20;
 
 // What to do about a checkpoint without tokenizer.json, by what it has instead.
 Error missing_file(const std::filesystem::path& model_dir) {
@@ -40,7 +40,7 @@ void Tokenizer::Close::operator()(DbrxTextTokenizer* handle) const {
 Tokenizer Tokenizer::load(const std::filesystem::path& model_dir) {
   const std::filesystem::path path = model_dir / "tokenizer.json";
   if (!std::filesystem::exists(path)) throw missing_file(model_dir);
-  return from_json(read_text_file(path, max_file_bytes), model_dir.string());
+  return from_json(read_text_file(path, kMaxFileBytes), model_dir.string());
 }
 
 Tokenizer Tokenizer::from_json(std::string_view json, const std::string& where) {
