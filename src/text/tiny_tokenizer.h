@@ -15,8 +15,8 @@
 namespace dbrx::tiny {
 
 // The id of a one-byte token is its byte; then come the merges in their order, then a hole.
-inline constexpr int32_t n_bytes = 256;
-inline constexpr int32_t first_added_id = 300;
+inline constexpr int32_t kNBytes = 256;
+inline constexpr int32_t kFirstAddedId = 300;
 
 struct AddedToken {
   std::string name;
@@ -29,14 +29,14 @@ struct TokenizerSpec {
       {"h", "e"},    {"l", "l"},       {"he", "ll"},     {"hell", "o"},
       {" ", "w"},    {"\xC3", "\xA9"}, {"\xF0", "\x9F"}, {"\xF0\x9F", "\x98"},
       {"\xA9", "x"}, {" ", " "},       {"\n", "\n"}};
-  // Ids from first_added_id on, every second one.
+  // Ids from kFirstAddedId on, every second one.
   std::vector<AddedToken> added = {
       {"<|endoftext|>"}, {"<|pad|>"}, {"<|im_start|>"}, {"<|im_end|>"}, {"<tool>", false}};
   std::string decoder = R"({"type": "ByteLevel"})";
   bool ignore_merges = false;
 };
 
-inline int32_t added_id(int index) { return first_added_id + 2 * index; }
+inline int32_t added_id(int index) { return kFirstAddedId + 2 * index; }
 
 inline std::string utf8_of(uint32_t c) {
   if (c < 0x80) return {static_cast<char>(c)};
@@ -68,7 +68,7 @@ inline std::string tokenizer_json(const TokenizerSpec& spec = {}) {
     vocab += (id > 0 ? "," : "") + byte_level_name(bytes) + ":" + std::to_string(id);
     ++id;
   };
-  for (int32_t byte = 0; byte < n_bytes; ++byte) add(std::string(1, static_cast<char>(byte)));
+  for (int32_t byte = 0; byte < kNBytes; ++byte) add(std::string(1, static_cast<char>(byte)));
   for (const auto& [left, right] : spec.merges) {
     merges +=
         (merges.empty() ? "[" : ",[") + byte_level_name(left) + "," + byte_level_name(right) + "]";
