@@ -2,7 +2,7 @@
 set(rust_dir ${CMAKE_SOURCE_DIR}/src/text/rust)
 set(rust_library ${CMAKE_SOURCE_DIR}/build/cargo/release/libdbrx_text.a)
 file(GLOB_RECURSE rust_sources CONFIGURE_DEPENDS ${rust_dir}/src/*.rs)
-find_program(CARGO cargo REQUIRED HINTS $ENV{HOME}/.cargo/bin)
+find_program(CARGO cargo REQUIRED PATHS $ENV{HOME}/.cargo/bin)
 
 add_custom_command(
   OUTPUT ${rust_library}

@@ -55,3 +55,7 @@ if [ ${#missing[@]} -gt 0 ]; then
   apt-get update -qq
   apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
+have_cargo || {
+  echo "scripts/setup.sh: the first cargo in PATH is older than $minimum_cargo: run 'rustup update' or remove it" >&2
+  exit 1
+}

@@ -2,9 +2,12 @@
 
 import concurrent.futures
 import json
+import pathlib
 
 import openai
 import pytest
+
+from conftest import MODEL
 
 HELLO = [{"role": "user", "content": "Say hello to the world."}]
 PROMPT = "Once upon a time"
@@ -31,6 +34,15 @@ def test_both_token_limits_end_with_length(client, model):
             model=model, messages=HELLO, extra_body={"ignore_eos": True, name: 5})
         assert answer.usage.completion_tokens == 5
         assert answer.choices[0].finish_reason == "length"
+
+
+@pytest.mark.parametrize("name", ["<|im_end|>", "<|endoftext|>"])
+def test_each_token_that_ends_a_text_does(client, model, name):
+    added = json.loads((pathlib.Path(MODEL) / "tokenizer.json").read_text())["added_tokens"]
+    token = next(t["id"] for t in added if t["content"] == name)
+    answer = client.chat.completions.create(model=model, messages=HELLO, max_tokens=5, logit_bias={str(token): 100})
+    assert answer.choices[0].finish_reason == "stop"
+    assert answer.usage.completion_tokens == 1
 
 
 def test_a_streamed_chat_says_the_same_as_a_whole_one(client, model):

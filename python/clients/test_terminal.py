@@ -109,15 +109,30 @@ def test_system_prompt_and_reset_change_the_conversation(chat):
     assert terminal.exit_code() == 0
 
 
-def test_lines_are_remembered_between_sessions(chat):
-    for expected in (None, "Say something"):
+def test_the_system_prompt_is_part_of_what_the_model_reads(chat):
+    terminal = chat("--max-model-len", "64", "--max-tokens", "1")
+    for system, outcome in (("short", r"1 tokens"), ("word " * 80, r"fills the context of 64 tokens")):
+        terminal.send(f"/system {system}\n")
+        terminal.read_until("system prompt set")
+        terminal.send("Hello\n")
+        terminal.read_until(outcome)
+        terminal.send("/reset\n")
+        terminal.read_until("forgotten")
+    terminal.send("/quit\n")
+    assert terminal.exit_code() == 0
+
+
+def test_lines_are_remembered_between_sessions_in_any_script_and_locale(chat, monkeypatch):
+    monkeypatch.setenv("LC_ALL", "C")
+    line = "Sag etwas Schönes, 你好"
+    for expected in (None, line):
         terminal = chat("--max-tokens", "4")
         if expected:
             terminal.send("\x10")  # Ctrl-P: the line before
             terminal.read_until(expected)
             terminal.send("\n")
         else:
-            terminal.send("Say something\n")
+            terminal.send(line + "\n")
         terminal.read_until("per second")
         terminal.read_until(re.escape(PROMPT))
         terminal.send("\x04")
@@ -145,6 +160,13 @@ def test_a_missing_model_directory_is_named(command):
                             stdin=subprocess.DEVNULL)
     assert result.returncode == 1
     assert "/no/such/model" in result.stderr and len(result.stderr.splitlines()) == 1
+
+
+def test_the_last_model_named_counts():
+    """scripts/run.sh names the default model first."""
+    result = subprocess.run([BINARY, "chat", "--model", MODEL, "--model", "/no/such/model"], capture_output=True, text=True,
+                            stdin=subprocess.DEVNULL)
+    assert result.returncode == 1 and "/no/such/model" in result.stderr
 
 
 def test_a_half_downloaded_model_is_named(tmp_path):

@@ -12,18 +12,19 @@ from task_extract import extract
 from task_pii import pii
 from task_qa import passage_qa, ten_passage_qa
 from task_sql import sql
+from task_tools import tools
 from words import Maker
 
 TASKS = {"pii": pii, "extract": extract, "passage_qa": passage_qa, "ten_passage_qa": ten_passage_qa, "sql": sql,
-         "code": code, "arithmetic": arithmetic, "chat": chat, "copy": copy, "lookup": lookup}
-MEASURED = ["pii", "extract", "passage_qa", "ten_passage_qa", "sql", "code", "arithmetic", "chat"]
+         "code": code, "tools": tools, "arithmetic": arithmetic, "chat": chat, "copy": copy, "lookup": lookup}
+MEASURED = ["pii", "extract", "passage_qa", "ten_passage_qa", "sql", "code", "tools", "arithmetic", "chat"]
 
 # Shares of samples before and after copying is learned. Drills come first: extraction, questions and SQL all copy
 # invented words out of the prompt, and a model that cannot copy learns only the form of their answers.
-EARLY = {"pii": 2, "extract": 15, "passage_qa": 10, "ten_passage_qa": 0, "sql": 8, "code": 3, "arithmetic": 3, "chat": 3,
-         "copy": 42, "lookup": 14}
-LATE = {"pii": 8, "extract": 33, "passage_qa": 28, "ten_passage_qa": 4, "sql": 11, "code": 4, "arithmetic": 3, "chat": 5,
-        "copy": 2, "lookup": 2}
+EARLY = {"pii": 2, "extract": 15, "passage_qa": 10, "ten_passage_qa": 0, "sql": 8, "code": 3, "tools": 1, "arithmetic": 3, "chat": 3,
+         "copy": 41, "lookup": 14}
+LATE = {"pii": 8, "extract": 33, "passage_qa": 28, "ten_passage_qa": 4, "sql": 10, "code": 4, "tools": 3, "arithmetic": 3,
+        "chat": 5, "copy": 1, "lookup": 1}
 
 PLAIN_SYSTEM = ["You are a helpful assistant.", "You are an assistant.", "Answer briefly.", "Be brief and correct."]
 

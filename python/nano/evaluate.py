@@ -19,7 +19,8 @@ MODEL = pathlib.Path(__file__).resolve().parents[2] / "models" / "dbrx-nano"
 MAX_TOKENS = 160
 WHAT = {"pii": "PII: exact label", "extract": "JSON extraction: equal parsed JSON", "passage_qa": "QA over one passage: exact answer",
         "ten_passage_qa": "QA over ten passages: exact answer", "sql": "Text to SQL: exact query",
-        "code": "Python functions: passes its checks", "arithmetic": "Arithmetic: exact result", "chat": "Chat, last turn: exact reply"}
+        "code": "Python functions: passes its checks",
+        "tools": "Function calls: exact call or reply", "arithmetic": "Arithmetic: exact result", "chat": "Chat, last turn: exact reply"}
 
 
 def ask(url, model, messages):

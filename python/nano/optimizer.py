@@ -2,13 +2,15 @@
 
 import torch
 
+from model import product_type
+
 # Coefficients of Muon's quintic Newton-Schulz step (Jordan et al., 2024).
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
 
 def orthogonal(matrices):
     """The nearest half-orthogonal matrices, roughly, of a stack [n, rows, columns]."""
-    x = matrices.bfloat16()
+    x = matrices.to(product_type())
     flip = x.shape[1] > x.shape[2]
     if flip:
         x = x.mT

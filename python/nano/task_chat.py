@@ -130,7 +130,7 @@ def one_sum(m):
         a, b = m.number(0, 12), m.number(0, 12)
         result = a * b
     else:
-        top = m.choice([9, 20, 99, 99])
+        top = m.choice([9, 20, 99])
         a, b = m.number(0, top), m.number(0, top)
         if op == "-" and a < b:
             a, b = b, a
@@ -144,7 +144,7 @@ def is_held_out_sum(a, op, b):
 
 def arithmetic(m):
     messages = []
-    while len(messages) < (2 if m.split == "held" else 8):
+    while len(messages) < (2 if m.split == "held" else 24):
         a, op, b, result = one_sum(m)
         if is_held_out_sum(a, op, b) != (m.split == "held"):
             continue

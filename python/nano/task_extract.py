@@ -173,7 +173,7 @@ def extract(m):
     document = DOCUMENTS[kind]
     values = {key: make(m) for key, make in document["fields"].items()}
     text = form(m, values) if m.split == "train" and m.chance(0.2) else m.say(document["texts"], **values)
-    turns = 1 if m.split == "held" else m.choice([1, 1, 2, 3])
+    turns = 1 if m.split == "held" else m.number(1, 4)
     messages = []
     for turn in range(turns):
         keys = m.rng.sample(sorted(values), m.number(1, 5))

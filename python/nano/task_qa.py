@@ -224,7 +224,7 @@ def passage_qa(m):
     sentences = [f["text"] for f in facts]
     if m.chance(0.3):
         sentences.insert(m.number(0, len(sentences)), m.choice(FILLERS))
-    n_questions = 1 if m.split == "held" else m.number(1, 5)
+    n_questions = 1 if m.split == "held" else m.number(1, 6)
     return conversation(m, "passage_qa", ONE, " ".join(sentences), facts, n_questions)
 
 

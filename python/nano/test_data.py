@@ -14,6 +14,7 @@ import task_extract
 import task_pii
 import task_qa
 import task_sql
+import task_tools
 from words import Maker, Wordings, is_held_out
 
 
@@ -37,7 +38,7 @@ def all_wordings(value):
 
 
 def test_no_held_out_wording_can_be_made_in_training():
-    for module in (task_chat, task_code, task_extract, task_pii, task_qa, task_sql):
+    for module in (task_chat, task_code, task_extract, task_pii, task_qa, task_sql, task_tools):
         for w in all_wordings([v for v in vars(module).values()]):
             train = {t for text in w.train for t in spelled_out(text)}
             held = {t for text in w.held for t in spelled_out(text)}
@@ -70,6 +71,17 @@ def test_answers_of_extraction_are_json_with_the_values_of_the_text():
         text = sample["messages"][0]["content"]
         for value in json.loads(sample["messages"][-1]["content"]).values():
             assert str(value) in text or isinstance(value, float)
+
+
+def test_function_calls_are_json_with_the_declared_arguments():
+    for seed in range(200):
+        for message in task_tools.tools(Maker(seed, "train"))["messages"]:
+            for call in re.findall(r"<tool_call>(.*?)</tool_call>", message["content"] if message["role"] == "assistant" else ""):
+                call = json.loads(call)
+                schema = task_tools.schema(call["name"])["parameters"]
+                assert list(call["arguments"]) == schema["required"]
+                for name, value in call["arguments"].items():
+                    assert isinstance(value, str) == (schema["properties"][name]["type"] == "string")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from tokenizers import Tokenizer
 import checkpoint
 import data
 import tokenizer as text
-from model import Batch, Config, Dbrx
+from model import Batch, Config, Dbrx, product_type
 from optimizer import AdamW, Muon
 
 RANKS = 2
@@ -131,6 +131,7 @@ def work(rank, args, model, shared, barrier):
     """The training loop of one rank; rank 0 also keeps time, reports and saves."""
     torch.set_num_threads(1)
     tokenizer = Tokenizer.from_file(str(args.out / "tokenizer.json"))
+    dtype = product_type()
     source = Source(tokenizer, rank, args.seed, args.batch // RANKS)
     mine = [u for u in units(model) if u[0] == rank]
     weights, first, second = (shared.views(f, model) for f in (shared.weights, shared.first, shared.second))
@@ -147,8 +148,8 @@ def work(rank, args, model, shared, barrier):
             break
         step += 1
         batch, at, target, wrote, task, n = source.batch(step, float(shared.control[4]))
-        hidden, loads = model(batch, torch.bfloat16)
-        losses = F.cross_entropy(model.logits(hidden[at], torch.bfloat16), target, reduction="none")[:n]
+        hidden, loads = model(batch, dtype)
+        losses = F.cross_entropy(model.logits(hidden[at], dtype), target, reduction="none")[:n]
         wrote, task = wrote[:n], task[:n]
         balance = model.balance_loss(loads, len(batch.ids))
         answer = losses[wrote].mean()

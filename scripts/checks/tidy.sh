@@ -1,10 +1,20 @@
 #!/usr/bin/env bash
-# clang-tidy on the C++ files that changed since the last commit that CI saw (the parent of HEAD), and on
-# those not committed. Usage: scripts/checks/tidy.sh BUILD_DIR (one that clang configured)
+# clang-tidy on the C++ files that changed in the last day of work before HEAD, and on those not
+# committed; for a changed header, on the sources that include it. Usage: scripts/checks/tidy.sh
+# BUILD_DIR (one that clang configured) [all]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-base=$(git rev-parse -q --verify HEAD~1 || git hash-object -t tree /dev/null)
-mapfile -t files < <({ git diff --name-only --diff-filter=d "$base" -- 'src/*.cc'
-                       git ls-files --others --exclude-standard -- 'src/*.cc'; } | sort -u)
-[ ${#files[@]} -gt 0 ] || { echo "no C++ file changed"; exit 0; }
-printf '%s\n' "${files[@]}" | xargs -P "$(nproc)" -n 4 clang-tidy-19 -p "$1" --quiet
+head_time=$(git log -1 --format=%ct)
+base=$(git rev-list -1 --before=$((head_time - 86400)) HEAD)
+if [ "${2:-}" = all ] || [ -z "$base" ]; then base=$(git hash-object -t tree /dev/null); fi
+changed=$(git diff --name-only --diff-filter=d "$base" -- src cmake
+          git ls-files --others --exclude-standard -- src cmake)
+files=$(
+  while IFS= read -r file; do
+    case $file in
+      *.cc) echo "$file" ;;
+      *.h) grep -rl --include='*.cc' "\"${file#src/}\"" src || [ $? -eq 1 ] ;;
+    esac
+  done <<<"$changed" | sort -u)
+[ -n "$files" ] || { echo "no C++ file changed"; exit 0; }
+xargs -P "$(nproc)" -n 4 clang-tidy-19 -p "$1" --quiet <<<"$files"

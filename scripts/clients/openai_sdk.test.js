@@ -103,8 +103,9 @@ test("the same seed gives the same choices", async () => {
 
 test("logprobs have the SDK's form", async () => {
   const answer = await client.chat.completions.create({
-    model, messages, max_tokens: 4, temperature: 0, logprobs: true, top_logprobs: 2,
+    model, messages, max_tokens: 4, temperature: 0, ignore_eos: true, logprobs: true, top_logprobs: 2,
   });
+  assert.equal(answer.choices[0].logprobs.content.length, 4);
   for (const token of answer.choices[0].logprobs.content) {
     assert.equal(token.top_logprobs.length, 2);
     assert.equal(token.top_logprobs[0].logprob, token.logprob);

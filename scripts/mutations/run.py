@@ -133,7 +133,9 @@ def caught(replacements):
         if build.returncode != 0:
             return "STALE: does not build\n" + build.stdout[-2000:]
         tests = golden_tests()
-        return "caught" if tests.returncode != 0 else "MISSED"
+        if tests.returncode == 0:
+            return "MISSED"
+        return "caught" if "[  FAILED  ]" in tests.stdout else "CRASHED\n" + tests.stdout[-2000:]
     finally:
         for path, content in originals.items():
             path.write_text(content)

@@ -13,7 +13,7 @@ if ! cmp -s package-lock.json node_modules/.installed; then
   npm ci --no-audit --no-fund
   cp package-lock.json node_modules/.installed
 fi
-[ -f model/tokenizer.json ] || node "$scripts/make_tokenizer.mjs" model
+node "$scripts/make_tokenizer.mjs" model
 for kind in text special; do
   echo "names of special tokens: $kind"
   node "$scripts/cases.mjs" $kind > $kind.jsonl

@@ -161,7 +161,6 @@ class Chat {
   std::string generate() {
     const auto events = std::make_shared<EventQueue>();
     const std::shared_ptr<Request> request = make_request(events);
-    interrupted.store(false);
     const auto start = std::chrono::steady_clock::now();
     if (loaded_.engine->submit(request) != SubmitResult::ok) {
       throw Error(Code::unavailable, "the engine takes no more requests");
@@ -171,7 +170,7 @@ class Chat {
       if (interrupted.load()) request->cancelled.store(true);
       std::optional<Event> event = events->pop(std::chrono::milliseconds(50));
       if (!event) continue;
-      std::fputs(event->text.c_str(), stdout);
+      std::fwrite(event->text.data(), 1, event->text.size(), stdout);
       std::fflush(stdout);
       text += event->text;
       if (!event->last) continue;
@@ -200,24 +199,13 @@ class Chat {
   std::vector<ChatMessage> turns_;
 };
 
-LoadedModel load_for_chat(const ChatFlags& flags) {
-  const InterruptsBlocked blocked;
-  LoadedModel loaded = load_for_generation(flags.model);
-  if (!loaded.chat_template) {
-    throw Error(Code::invalid_argument,
-                flags.model.model_dir +
-                    ": no chat template (a base model?): give one with --chat-template FILE");
-  }
-  return loaded;
-}
-
 std::thread start_engine(Engine& engine) {
   const InterruptsBlocked blocked;
   return std::thread([&engine] { engine.run(); });
 }
 
 int chat(const ChatFlags& flags) {
-  LoadedModel loaded = load_for_chat(flags);
+  LoadedModel loaded = load_for_generation(flags.model, /*needs_chat_template=*/true);
   catch_interrupts();
   std::thread engine_thread = start_engine(*loaded.engine);
   const bool terminal = isatty(STDIN_FILENO) != 0;
@@ -228,6 +216,7 @@ int chat(const ChatFlags& flags) {
     Chat conversation(flags, loaded);
     LineReader reader("> ", default_history_file());
     while (true) {
+      interrupted.store(false);  // from Enter on, Ctrl-C is meant for the answer
       const LineReader::Result input = reader.read();
       if (input.status == LineReader::Status::end) break;
       if (input.status == LineReader::Status::interrupted) {
@@ -253,7 +242,7 @@ CommandMain setup_chat(CLI::App& app) {
   app.add_option("--temperature", flags->temperature, "0: always the most likely token")
       ->check(CLI::Range(0.0, 2.0))
       ->capture_default_str();
-  app.add_option("--top-p", flags->top_p)->check(CLI::Range(0.0, 1.0))->capture_default_str();
+  app.add_option("--top-p", flags->top_p)->check(CLI::Range(0.001, 1.0))->capture_default_str();
   app.add_option("--max-tokens", flags->max_tokens, "longest answer (default: the context)")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 31));
   app.add_option("--seed", flags->seed, "for answers that can be repeated")

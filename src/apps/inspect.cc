@@ -17,7 +17,7 @@ struct Precision {
   double bits;  // per weight, scales included
 };
 
-// The last two are the packed formats of docs/formats.md.
+// int4: groups of 32 with 4-bit scales.
 constexpr Precision kPrecisions[] = {{"f32", 32}, {"bf16", 16}, {"int8", 8}, {"int4", 4.125}};
 
 // 131596523520 -> "131,596,523,520"

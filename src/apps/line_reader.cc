@@ -1,11 +1,14 @@
 #include "apps/line_reader.h"
 
 #include <histedit.h>
+#include <langinfo.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <clocale>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <iostream>
 #include <system_error>
 #include <utility>
@@ -29,10 +32,19 @@ std::string environment(const char* name) {
   return value == nullptr ? "" : value;
 }
 
+// libedit drops what the locale can't represent, and a fresh Debian has none set.
+void use_utf8() {
+  const char* locale = std::setlocale(LC_CTYPE, "");
+  if (locale == nullptr || std::strcmp(nl_langinfo(CODESET), "UTF-8") != 0) {
+    std::setlocale(LC_CTYPE, "C.UTF-8");
+  }
+}
+
 }  // namespace
 
 LineReader::LineReader(std::string prompt, std::filesystem::path history_file) {
   if (isatty(STDIN_FILENO) == 0) return;
+  use_utf8();
   editor_ = std::make_unique<Editor>();
   editor_->prompt = std::move(prompt);
   editor_->history_file = std::move(history_file);

@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "base/error.h"
+#include "text/end_ids.h"
 
 namespace dbrx {
 namespace {
@@ -13,11 +14,8 @@ namespace {
 // Raised when a change of the arithmetic changes any bit of any answer.
 constexpr int kNumericsVersion = 1;
 
-Format parse_kv_format(const std::string& name) {
-  if (name == "bf16") return Format::bf16;
-  if (name == "f32") return Format::f32;
-  throw Error(Code::invalid_argument,
-              "--kv-cache-dtype: expected bf16 or f32, found '" + name + "'");
+Format kv_format(const ModelFlags& flags) {
+  return flags.kv_format == "f32" ? Format::f32 : Format::bf16;
 }
 
 // Room for every sequence at full length, within a fifth of the machine's memory, and for one whole
@@ -35,8 +33,8 @@ EngineOptions engine_options(const LoadedModel& loaded, const ModelFlags& flags)
   options.max_batched_tokens = flags.max_batched_tokens;
   options.max_queued_requests = flags.max_queue;
   options.max_context = flags.max_context;
-  options.kv_format = parse_kv_format(flags.kv_format);
-  options.eos_token_ids = loaded.generation.eos_token_ids;
+  options.kv_format = kv_format(flags);
+  options.eos_token_ids = loaded.end_ids;
   const int64_t context = flags.max_context > 0 ? flags.max_context : loaded.config.max_seq_len;
   const int64_t tokens = flags.kv_cache_tokens > 0
                              ? flags.kv_cache_tokens
@@ -60,7 +58,8 @@ LoadOptions show_progress() {
 
 void add_model_flags(CLI::App& app, ModelFlags& flags) {
   app.add_option("-m,--model", flags.model_dir, "model directory (Hugging Face layout)")
-      ->required();
+      ->required()
+      ->take_last();  // scripts/run.sh names the default model first
   app.add_option("--chat-template", flags.chat_template, "Jinja file instead of the model's own");
   app.add_option("-t,--threads", flags.threads, "threads that compute (default: all CPUs)")
       ->check(CLI::Range(1, 4096));
@@ -69,7 +68,7 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
   app.add_option("--max-model-len", flags.max_context, "longest sequence (default: the model's)")
       ->check(CLI::Range(int64_t{2}, int64_t{1} << 31));
   app.add_option("--max-num-seqs", flags.max_sequences, "sequences in one step")
-      ->check(CLI::Range(1, 4096))
+      ->check(CLI::Range(1, 256))
       ->capture_default_str();
   app.add_option("--max-num-batched-tokens", flags.max_batched_tokens, "tokens in one step")
       ->check(CLI::Range(1, 65536))
@@ -77,17 +76,18 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
   app.add_option("--max-queue", flags.max_queue, "requests that wait; more are answered 429")
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
-  app.add_option("--kv-cache-dtype", flags.kv_format, "bf16 or f32")->capture_default_str();
+  app.add_option("--kv-cache-dtype", flags.kv_format, "bf16 or f32")
+      ->check(CLI::IsMember({"bf16", "f32"}))
+      ->capture_default_str();
   app.add_option("--kv-cache-tokens", flags.kv_cache_tokens,
                  "tokens that the KV cache holds (default: a fifth of the memory at most)")
       ->check(CLI::Range(int64_t{64}, int64_t{1} << 40));
 }
 
-LoadedModel load_for_generation(const ModelFlags& flags) {
+LoadedModel load_for_generation(const ModelFlags& flags, bool needs_chat_template) {
   LoadedModel loaded;
   const Isa isa = choose_isa(flags.isa);
   loaded.config = load_config(flags.model_dir);
-  loaded.generation = load_generation_config(flags.model_dir, loaded.config);
   loaded.tokenizer = std::make_unique<Tokenizer>(Tokenizer::load(flags.model_dir));
   if (loaded.tokenizer->n_ids() > loaded.config.vocab_size) {
     throw Error(Code::corrupt, flags.model_dir + ": the tokenizer has " +
@@ -96,6 +96,20 @@ LoadedModel load_for_generation(const ModelFlags& flags) {
                                    std::to_string(loaded.config.vocab_size) + " of config.json");
   }
   loaded.chat_template = ChatTemplate::load(flags.model_dir, flags.chat_template);
+  if (needs_chat_template && !loaded.chat_template) {
+    throw Error(
+        Code::invalid_argument,
+        flags.model_dir + ": no chat template (a base model?): give one with --chat-template FILE");
+  }
+  loaded.end_ids =
+      complete_end_ids(load_generation_config(flags.model_dir, loaded.config).eos_token_ids,
+                       *loaded.tokenizer, loaded.chat_template.has_value());
+  if (loaded.end_ids.empty()) {
+    std::fprintf(stderr,
+                 "dbrx: %s: no file says which token ends a text (eos_token_id in "
+                 "generation_config.json): answers go on to their token limit\n",
+                 flags.model_dir.c_str());
+  }
   loaded.model = load_model(flags.model_dir, show_progress());
   const int threads = flags.threads > 0 ? flags.threads : available_cpus();
   loaded.context = std::make_unique<Context>(isa, threads);

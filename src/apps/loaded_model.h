@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/context.h"
 #include "engine/engine.h"
@@ -34,7 +35,7 @@ void add_model_flags(CLI::App& app, ModelFlags& flags);
 
 struct LoadedModel {
   ModelConfig config;
-  GenerationConfig generation;
+  std::vector<int32_t> end_ids;  // tokens that end a text
   std::unique_ptr<Context> context;
   std::unique_ptr<Model> model;
   std::unique_ptr<Tokenizer> tokenizer;
@@ -43,7 +44,7 @@ struct LoadedModel {
 };
 
 // Loads everything, printing progress to stderr when that is a terminal. Throws Error.
-LoadedModel load_for_generation(const ModelFlags& flags);
+LoadedModel load_for_generation(const ModelFlags& flags, bool needs_chat_template);
 
 // Names what decides the bits of an answer: numerics version, weight format, cache format.
 std::string fingerprint(const LoadedModel& loaded, const ModelFlags& flags);

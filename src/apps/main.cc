@@ -8,6 +8,7 @@
 
 #include "apps/commands.h"
 #include "base/error.h"
+#include "base/isa.h"
 
 namespace dbrx {
 namespace {
@@ -27,7 +28,9 @@ constexpr std::array<Command, 4> kCommands = {{
 
 int run(int argc, char** argv) {
   CLI::App app("dbrx: DBRX and its sister models on the hardware you own", "dbrx");
-  app.set_version_flag("--version", "dbrx " DBRX_VERSION);
+  app.set_version_flag("--version", [] {
+    return "dbrx " DBRX_VERSION ", instruction set " + std::string(isa_name(choose_isa({})));
+  });
   app.require_subcommand(1);
   std::vector<std::pair<CLI::App*, CommandMain>> commands;
   for (const Command& command : kCommands) {

@@ -1,7 +1,9 @@
 // `dbrx serve`: the HTTP server in front of the engine.
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -64,10 +66,28 @@ void print_welcome(const ServerOptions& options, uint16_t port, bool has_chat_te
   std::fflush(stdout);
 }
 
+// Every connection is a file descriptor, and a shell's usual limit is 1024 of them.
+void raise_descriptor_limit(int64_t max_connections) {
+  constexpr rlim_t kOtherFiles = 128;  // weights, logs, libraries
+  const rlim_t wanted = static_cast<rlim_t>(max_connections) + kOtherFiles;
+  rlimit limit = {};
+  getrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_cur >= wanted) return;
+  limit.rlim_cur = std::min(wanted, limit.rlim_max);
+  setrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_cur < wanted) {
+    spdlog::warn(
+        "the system allows {} open files, too few for --max-connections {}: raise the hard limit "
+        "(ulimit -Hn) or lower the option",
+        limit.rlim_cur, max_connections);
+  }
+}
+
 int serve(ServeFlags& flags) {
   const auto start = std::chrono::steady_clock::now();
   start_logging(flags.log_level);
-  LoadedModel loaded = load_for_generation(flags.model);
+  raise_descriptor_limit(flags.server.max_connections);
+  LoadedModel loaded = load_for_generation(flags.model, /*needs_chat_template=*/false);
   ServerOptions& options = flags.server;
   if (options.model_names.empty()) options.model_names = {directory_name(flags.model.model_dir)};
   options.version = DBRX_VERSION;

@@ -1,7 +1,7 @@
 // Errors of the two kinds that the house knows. A bug (our own mistake) fails a CHECK, prints both
 // values and aborts. The world (file, flag, request, memory) throws Error with a message that says
-// what, where and what to do. Error is caught in three places only: main, the HTTP handler, and the
-// admission of one request.
+// what, where and what to do. Error is caught in four places only: main, the HTTP handler, a step
+// of the engine, and the admission of one request.
 #pragma once
 
 #include <sstream>

@@ -83,21 +83,23 @@ Isa detect_isa() {
   return best;
 }
 
-Isa choose_isa(std::string_view requested) {
-  const Isa best = detect_isa();
-  if (requested.empty()) {
-    // Read once at start, before any thread exists.
-    const char* environment = std::getenv("DBRX_ISA");  // NOLINT(concurrency-mt-unsafe)
-    if (environment != nullptr) requested = environment;
-  }
-  if (requested.empty()) return best;
-  const Isa isa = parse_isa(requested);
+Isa lowered_isa(Isa best, std::string_view name, std::string_view source) {
+  const Isa isa = parse_isa(name);
   if (isa > best) {
-    throw Error(Code::invalid_argument, "this machine can't run '" + std::string(requested) +
-                                            "': its best instruction set is '" +
+    throw Error(Code::invalid_argument, std::string(source) + ": this machine can't run '" +
+                                            std::string(name) + "': its best instruction set is '" +
                                             std::string(isa_name(best)) + "'");
   }
   return isa;
+}
+
+Isa choose_isa(std::string_view requested) {
+  const Isa best = detect_isa();
+  if (!requested.empty()) return lowered_isa(best, requested, "--isa");
+  // Nothing in this program changes the environment.
+  const char* environment = std::getenv("DBRX_ISA");  // NOLINT(concurrency-mt-unsafe)
+  if (environment == nullptr || *environment == '\0') return best;
+  return lowered_isa(best, environment, "DBRX_ISA");
 }
 
 }  // namespace dbrx

@@ -26,4 +26,8 @@ Isa detect_isa();
 // is). Throws Error when the machine can't run it: an override may only lower.
 Isa choose_isa(std::string_view requested);
 
+// The rule behind it: the bundle called `name` if it is not above `best`; `source` is what the
+// error calls the setting.
+Isa lowered_isa(Isa best, std::string_view name, std::string_view source);
+
 }  // namespace dbrx

@@ -5,7 +5,10 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <csignal>
 #include <mutex>
+#include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -67,20 +70,37 @@ struct ThreadPool::State {
     }
     wake.notify_all();
   }
+
+  void end() {
+    stop.store(true, std::memory_order_relaxed);
+    publish();
+    for (std::thread& worker : workers) worker.join();
+  }
 };
 
 ThreadPool::ThreadPool(int n_threads) : n_threads_(n_threads), state_(std::make_unique<State>()) {
   CHECK_LE(1, n_threads);
-  for (int i = 1; i < n_threads; ++i) {
-    state_->workers.emplace_back([state = state_.get()] { state->worker_loop(); });
+  // Workers inherit the mask: signals are for the threads that wait for them.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  try {
+    for (int i = 1; i < n_threads; ++i) {
+      state_->workers.emplace_back([state = state_.get()] { state->worker_loop(); });
+    }
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  } catch (const std::system_error& error) {
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    const size_t n_started = state_->workers.size() + 1;
+    state_->end();
+    throw Error(Code::resource_exhausted, "can't start " + std::to_string(n_threads) +
+                                              " threads, only " + std::to_string(n_started) + " (" +
+                                              error.what() + "): lower --threads");
   }
 }
 
-ThreadPool::~ThreadPool() {
-  state_->stop.store(true, std::memory_order_relaxed);
-  state_->publish();
-  for (std::thread& worker : state_->workers) worker.join();
-}
+ThreadPool::~ThreadPool() { state_->end(); }
 
 void ThreadPool::run_raw(size_t n_tasks, Raw function, const void* context) {
   State& state = *state_;

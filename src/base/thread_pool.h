@@ -12,7 +12,8 @@ namespace dbrx {
 class ThreadPool {
  public:
   // n_threads >= 1, the caller included. Workers run with denormals flushed to zero (see
-  // flush_denormals); the caller must do that for its own thread.
+  // flush_denormals); the caller must do that for its own thread. Workers receive no signals.
+  // Throws Error resource_exhausted.
   explicit ThreadPool(int n_threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <thread>
 #include <vector>
 
 namespace dbrx {
@@ -31,11 +32,18 @@ TEST(ThreadPool, ARunSeesWhatTheRunBeforeWrote) {
 }
 
 TEST(ThreadPool, WorkersFlushDenormals) {
-  ThreadPool pool(4);
+  constexpr int kThreads = 4;
+  ThreadPool pool(kThreads);
   flush_denormals();
+  std::atomic<int> arrived{0};
   std::atomic<int> flushed{0};
-  pool.run(1000, [&](size_t) { flushed += (_mm_getcsr() & 0x8040) == 0x8040; });
-  EXPECT_EQ(flushed, 1000);
+  // Nobody leaves before all have come, so each thread has one task.
+  pool.run(kThreads, [&](size_t) {
+    ++arrived;
+    while (arrived < kThreads) std::this_thread::yield();
+    flushed += (_mm_getcsr() & 0x8040) == 0x8040;
+  });
+  EXPECT_EQ(flushed, kThreads);
 }
 
 }  // namespace

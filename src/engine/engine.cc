@@ -78,7 +78,7 @@ Engine::State::State(Context& context_in, Model& model_in, const Tokenizer* toke
   const auto n_workers = static_cast<size_t>(context.pool.n_threads());
   scratch.assign(n_workers, SampleScratch(model.config().vocab_size));
   banned.resize(n_workers);
-  end_step();
+  publish();
 }
 
 Engine::Engine(Context& context, Model& model, const Tokenizer* tokenizer, EngineOptions options)
@@ -88,19 +88,28 @@ Engine::~Engine() = default;
 
 int64_t Engine::max_context() const { return state_->options.max_context; }
 
-SubmitResult Engine::submit(std::shared_ptr<Request> request) {
-  CHECK(request != nullptr);
+int64_t Engine::max_queued_requests() const { return state_->options.max_queued_requests; }
+
+SubmitResult Engine::submit(std::shared_ptr<Request> request) { return submit_all({&request, 1}); }
+
+SubmitResult Engine::submit_all(std::span<const std::shared_ptr<Request>> requests) {
   State& s = *state_;
-  validate_request(*request, {.vocab_size = s.model.config().vocab_size,
-                              .max_context = s.options.max_context,
-                              .has_text = s.tokenizer != nullptr});
-  const uint64_t seed = request->seed ? *request->seed : random_seed();
+  std::vector<Arrival> arrivals;
+  for (const std::shared_ptr<Request>& request : requests) {
+    CHECK(request != nullptr);
+    validate_request(*request, {.vocab_size = s.model.config().vocab_size,
+                                .max_context = s.options.max_context,
+                                .has_text = s.tokenizer != nullptr});
+    arrivals.push_back({request, request->seed ? *request->seed : random_seed()});
+  }
+  const auto n = static_cast<int64_t>(arrivals.size());
   {
     const std::lock_guard lock(s.mutex);
     if (s.stopping) return SubmitResult::stopping;
-    if (s.n_queued >= s.options.max_queued_requests) return SubmitResult::queue_full;
-    ++s.n_queued;
-    s.inbox.emplace_back(std::move(request), seed);
+    if (n > s.options.max_queued_requests - s.n_queued) return SubmitResult::queue_full;
+    s.inbox.insert(s.inbox.end(), arrivals.begin(), arrivals.end());  // first: it may throw
+    s.n_queued += n;
+    s.published.waiting += n;
   }
   s.wake.notify_one();
   return SubmitResult::ok;
@@ -111,13 +120,14 @@ bool Engine::step() {
   const bool admitted = s.admit();
   const bool scheduled = s.schedule();
   if (scheduled) {
+    s.publish();  // who watches should see what a step is about when it takes long, or hangs
     s.fill_batch();
     if (s.forward()) {
       s.sample();
       s.emit();
     }
   }
-  s.end_step();
+  s.publish();
   return admitted || scheduled;
 }
 

@@ -50,10 +50,13 @@ class Engine {
   ~Engine();
 
   int64_t max_context() const;
+  int64_t max_queued_requests() const;
 
   // Queues a request. Throws Error(invalid_argument) when it can never run (empty prompt, id
   // outside the vocabulary, longer than the context or than the cache, bad parameters).
   SubmitResult submit(std::shared_ptr<Request> request);
+  // Queues all of them, or none when the answer is not ok. More than max_queued_requests never fit.
+  SubmitResult submit_all(std::span<const std::shared_ptr<Request>> requests);
 
   // One step: admit, schedule, fill the batch, forward, sample, emit. False when there was nothing
   // to do.
@@ -67,6 +70,7 @@ class Engine {
   // again with `abort` when waiting takes too long.
   void stop(bool abort);
 
+  // As of the last submit, the begin of the step that runs, or the end of the one before.
   EngineStats stats() const;
 
  private:

@@ -2,6 +2,7 @@
 #include "engine/engine_state.h"
 
 #include <algorithm>
+#include <new>
 
 #include "base/error.h"
 #include "engine/philox.h"
@@ -17,10 +18,25 @@ const char* explain(StepResult result) {
       return "the step failed: an accelerator failed (device_error)";
     case StepResult::peer_lost:
       return "the step failed: another rank is gone (peer_lost)";
+    case StepResult::out_of_memory:
+      return "the step failed: no memory for it (out_of_memory)";
     case StepResult::ok:
       break;
   }
   return "the step failed";
+}
+
+// The first large batch asks the system for scratch memory.
+StepResult run_model(Model& model, Context& context, const Batch& batch, KvCache& cache,
+                     StepOutput& output) {
+  try {
+    return model.forward(context, batch, cache, output);
+  } catch (const std::bad_alloc&) {
+    return StepResult::out_of_memory;
+  } catch (const Error& error) {
+    if (error.code() != Code::resource_exhausted) throw;
+    return StepResult::out_of_memory;
+  }
 }
 
 bool contains(const std::vector<int32_t>& ids, int32_t id) {
@@ -44,13 +60,14 @@ bool Engine::State::admit() {
     entry->seed = seed;
     entry->arrival = n_arrived++;
     entry->n_unfinished = entry->request->n_choices;
+    entry->stops = stop_patterns(entry->request->stop.stop);
     entry->choices.resize(static_cast<size_t>(entry->n_unfinished));
     n_unstarted_choices += entry->n_unfinished;
     int32_t choice = 0;
     for (Sequence& sequence : entry->choices) {
       sequence.owner = entry.get();
       sequence.choice = choice++;
-      if (tokenizer != nullptr) sequence.text.emplace(*tokenizer, *entry->request);
+      if (tokenizer != nullptr) sequence.text.emplace(*tokenizer, *entry->request, entry->stops);
       scheduler.add(sequence);
     }
     active.push_back(std::move(entry));
@@ -115,7 +132,7 @@ void Engine::State::fill_batch() {
 
 // False when the step failed: its requests are then ended.
 bool Engine::State::forward() {
-  const StepResult result = model.forward(context, batch, cache, output);
+  const StepResult result = run_model(model, context, batch, cache, output);
   ++counts.steps;
   for (size_t i = 0; i < plan->size(); ++i) batch.spans[i].blocks.swap((*plan)[i]->blocks);
   if (result == StepResult::ok) {
@@ -254,7 +271,7 @@ void Engine::State::drop_finished() {
   });
 }
 
-void Engine::State::end_step() {
+void Engine::State::publish() {
   counts.running = scheduler.n_running();
   counts.free_blocks = blocks.n_free();
   counts.total_blocks = blocks.n_blocks();

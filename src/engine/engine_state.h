@@ -6,7 +6,6 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "engine/block_pool.h"
@@ -16,6 +15,12 @@
 #include "engine/sequence.h"
 
 namespace dbrx {
+
+// A request that was submitted, with its seed.
+struct Arrival {
+  std::shared_ptr<Request> request;
+  uint64_t seed = 0;
+};
 
 struct Engine::State {
   State(Context& context, Model& model, const Tokenizer* tokenizer, EngineOptions options);
@@ -27,8 +32,9 @@ struct Engine::State {
   bool forward();
   void sample();
   void emit();
-  // After them, also when there was nothing to do: publishes the statistics.
-  void end_step();
+  // Publishes the statistics: before the model runs, and after the step, also when there was
+  // nothing to do.
+  void publish();
 
   bool end_cancelled(bool all);
   void leave_queue(const ActiveRequest& owner);
@@ -66,12 +72,12 @@ struct Engine::State {
   std::vector<std::vector<int32_t>> banned;  // per worker
   Event event;                               // the one being sent; keeps its memory
   EngineStats counts;
-  std::vector<std::pair<std::shared_ptr<Request>, uint64_t>> arrivals;  // being admitted
+  std::vector<Arrival> arrivals;  // being admitted
 
   // Shared with the threads that submit, stop and watch.
   mutable std::mutex mutex;
   std::condition_variable wake;
-  std::vector<std::pair<std::shared_ptr<Request>, uint64_t>> inbox;  // with their seeds
+  std::vector<Arrival> inbox;
   int64_t n_queued = 0;  // requests submitted that have not run yet
   bool stopping = false;
   bool aborting = false;

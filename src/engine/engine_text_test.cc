@@ -18,7 +18,8 @@ std::vector<int32_t> bytes(const std::string& text) {
 }
 
 // Submits the request to a model that says `speech`, then <|end|> forever.
-ChoiceAnswer say(const std::vector<int32_t>& speech, const Call& call) {
+ChoiceAnswer say(const std::vector<int32_t>& speech, const Call& call,
+                 const std::vector<int32_t>& eos_token_ids = {kEndId}) {
   Context context(Isa::scalar, 1);
   FakeModel model(kTestVocab);
   const size_t n_prompt = call->prompt.size();
@@ -28,7 +29,7 @@ ChoiceAnswer say(const std::vector<int32_t>& speech, const Call& call) {
     logits[at < speech.size() ? static_cast<size_t>(speech[at]) : kEndId] = 50;
     logits['~'] = 10;  // what comes when the first may not
   };
-  Engine engine(context, model, &test_tokenizer(), {.eos_token_ids = {kEndId}});
+  Engine engine(context, model, &test_tokenizer(), {.eos_token_ids = eos_token_ids});
   submit(engine, call);
   finish_all(engine);
   return call.answer->only();
@@ -49,6 +50,25 @@ TEST(EngineText, ends_at_the_end_of_text_token_which_counts_but_leaves_no_text) 
   EXPECT_EQ(choice.ids(), (std::vector<int32_t>{'h', 'i', kEndId}));
   EXPECT_EQ(call.answer->usage.completion_tokens, 3);
   EXPECT_EQ(choice.stop_reason, "");
+}
+
+TEST(EngineText, ends_at_each_of_the_models_end_of_text_tokens) {
+  for (const int32_t end : {kEndId, kMarkId}) {
+    const ChoiceAnswer choice = say({'h', 'i', end, 'x'}, call_with(10), {kMarkId, kEndId});
+    EXPECT_EQ(choice.text, "hi");
+    EXPECT_EQ(choice.finish, FinishReason::stop);
+    EXPECT_EQ(choice.ids(), (std::vector<int32_t>{'h', 'i', end}));
+  }
+}
+
+TEST(EngineText, finds_stop_strings_in_every_choice) {
+  const Call call = call_with(20, {"llo"});
+  call->n_choices = 3;
+  say(bytes("hello"), call);
+  for (const ChoiceAnswer& choice : call.answer->choices) {
+    EXPECT_EQ(choice.text, "he");
+    EXPECT_EQ(choice.stop_reason, "llo");
+  }
 }
 
 TEST(EngineText, the_end_of_text_token_leaves_no_text_even_when_special_tokens_are_shown) {
@@ -148,6 +168,13 @@ TEST(EngineText, ignore_eos_goes_on_after_the_end_of_text) {
   EXPECT_EQ(choice.text, "hi");
   EXPECT_EQ(choice.ids(), (std::vector<int32_t>{'h', 'i', kEndId, kEndId, kEndId}));
   EXPECT_EQ(choice.finish, FinishReason::length);
+}
+
+TEST(EngineText, min_tokens_does_not_exclude_an_end_of_text_token_that_is_ignored) {
+  const Call call = call_with(5);
+  call->stop.ignore_eos = true;
+  call->stop.min_tokens = 5;
+  EXPECT_EQ(say(bytes("hi"), call).ids(), (std::vector<int32_t>{'h', 'i', kEndId, kEndId, kEndId}));
 }
 
 TEST(EngineText, ignore_eos_still_stops_at_the_requests_own_ids) {

@@ -1,20 +1,21 @@
 // From one row of logits to one token. Pure: the answer depends on the arguments only.
 //
 // In this order, all in double, l[i] the raw logit of id i:
-//   repetition   l > 0 ? l / p : l * p                  once per id that is in the prompt or
-//   generated presence     l - p                                  ids generated at least once
-//   frequency    l - p * (times generated)              together: l - (n * frequency + presence)
-//   logit_bias   l + b                                  each entry, in the order given
-//   mask         l = -inf                               ids that can't be: see Sampler's
-//   constructor, banned temperature 0: the largest l wins, the lower id of equal ones. Done.
-//   Otherwise temperature  w[i] = floor(2^45 exp((l[i] - max l) / T))       unnormalised softmax,
-//   largest 2^45 top_k        the k largest l stay, the lower id of equal ones top_p        of the
-//   rest, by descending w and ascending id, the shortest beginning whose sum is
+// clang-format off
+//   repetition   l > 0 ? l / p : l * p     once per id that is in the prompt or was generated
+//   presence     l - p                     ids generated at least once
+//   frequency    l - p * n                 n: times generated; together l - (n * frequency + presence)
+//   logit_bias   l + b                     each entry, in the order given
+//   mask         l = -inf                  ids that can't be (Sampler's constructor), banned ones
+//   temperature  0: the largest l wins, the lower id of equal ones; done. Otherwise
+//                w[i] = floor(2^45 exp((l[i] - max l) / T)), an unnormalised softmax
+//   top_k        the k largest l stay, the lower id of equal ones
+//   top_p        of the rest, by descending w and ascending id, the shortest beginning whose sum is
 //                >= top_p * (sum of all w) stays
 //   min_p        w >= floor(2^45 min_p) stays
 //   draw         over what is left, by ascending id: the first id at which the running sum of w
-//   exceeds
-//                floor(u * (its final value)), u the uniform of (seed, choice, position)
+//                exceeds floor(u * (its final value)), u the uniform of (seed, choice, position)
+// clang-format on
 // Weights are integers, so that sums do not depend on the order in which they are taken; up to 2^18
 // ids their sum fits 64 bits.
 //

@@ -232,6 +232,14 @@ TEST(Sampler, extreme_parameters_are_harmless_where_denormals_are_flushed) {
   flushed.join();
 }
 
+TEST(Sampler, the_smallest_and_the_largest_uniform_choose_what_is_allowed) {
+  Case c{.logits = {0, 5, 5, 0}, .params = {.min_p = 0.5F}};
+  c.uniform = 0;
+  EXPECT_EQ(sample_id(c), 1);
+  c.uniform = 1 - 0x1p-53;
+  EXPECT_EQ(sample_id(c), 2);
+}
+
 TEST(Sampler, never_chooses_a_masked_or_banned_id) {
   std::mt19937 random(2);
   Case c{.logits = random_logits(random, 6, 0.1), .banned = {0, 5}, .masked = {1, 2}};

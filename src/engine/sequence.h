@@ -39,11 +39,12 @@ struct Sequence {
 struct ActiveRequest {
   std::shared_ptr<Request> request;
   uint64_t seed = 0;
-  int64_t arrival = 0;            // order of submission
-  bool started = false;           // one of its sequences has run
-  std::vector<Sequence> choices;  // never resized: the scheduler keeps pointers
-  int64_t n_unfinished = 0;       // choices
-  int64_t completion_tokens = 0;  // of all choices
+  int64_t arrival = 0;             // order of submission
+  bool started = false;            // one of its sequences has run
+  std::vector<StopPattern> stops;  // of its stop strings; the texts of all choices search with them
+  std::vector<Sequence> choices;   // never resized: the scheduler keeps pointers
+  int64_t n_unfinished = 0;        // choices
+  int64_t completion_tokens = 0;   // of all choices
 };
 
 inline int64_t Sequence::n_tokens() const {

@@ -5,28 +5,29 @@
 #include "base/error.h"
 
 namespace dbrx {
+namespace {
 
-StopMatcher::StopMatcher(const std::vector<std::string>& stops) {
-  for (const std::string& stop : stops) {
-    CHECK(!stop.empty());
-    Pattern pattern{.text = stop, .fallback = std::vector<int32_t>(stop.size(), 0)};
-    for (size_t i = 1; i < stop.size(); ++i) {
-      int32_t n = pattern.fallback[i - 1];
-      while (n > 0 && stop[i] != stop[static_cast<size_t>(n)]) {
-        n = pattern.fallback[static_cast<size_t>(n - 1)];
-      }
-      pattern.fallback[i] = n + (stop[i] == stop[static_cast<size_t>(n)]);
-    }
-    patterns_.push_back(std::move(pattern));
-  }
-}
-
-void StopMatcher::advance(Pattern& pattern, char byte) {
-  int32_t& n = pattern.n_matched;
+// How much of the pattern ends the text with one byte more; n: how much ended it before.
+int32_t advance(const StopPattern& pattern, int32_t n, char byte) {
   while (n > 0 && pattern.text[static_cast<size_t>(n)] != byte) {
     n = pattern.fallback[static_cast<size_t>(n - 1)];
   }
-  n += pattern.text[static_cast<size_t>(n)] == byte;
+  return n + (pattern.text[static_cast<size_t>(n)] == byte);
+}
+
+}  // namespace
+
+std::vector<StopPattern> stop_patterns(const std::vector<std::string>& stops) {
+  std::vector<StopPattern> patterns;
+  for (const std::string& stop : stops) {
+    CHECK(!stop.empty());
+    StopPattern pattern{.text = stop, .fallback = std::vector<int32_t>(stop.size(), 0)};
+    for (size_t i = 1; i < stop.size(); ++i) {
+      pattern.fallback[i] = advance(pattern, pattern.fallback[i - 1], stop[i]);
+    }
+    patterns.push_back(std::move(pattern));
+  }
+  return patterns;
 }
 
 bool StopMatcher::push(std::string_view piece, std::string& out) {
@@ -38,9 +39,10 @@ bool StopMatcher::push(std::string_view piece, std::string& out) {
   for (const char byte : piece) {
     held_ += byte;
     size_t n_hold = 0;
-    for (Pattern& pattern : patterns_) {
-      advance(pattern, byte);
-      const auto n = static_cast<size_t>(pattern.n_matched);
+    for (size_t i = 0; i < patterns_.size(); ++i) {
+      const StopPattern& pattern = patterns_[i];
+      n_matched_[i] = advance(pattern, n_matched_[i], byte);
+      const auto n = static_cast<size_t>(n_matched_[i]);
       n_hold = std::max(n_hold, n);
       if (n == pattern.text.size() && n > found_.size()) found_ = pattern.text;
     }

@@ -8,16 +8,27 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace dbrx {
 
+// A stop string with the failure function of Knuth, Morris and Pratt.
+struct StopPattern {
+  std::string_view text;
+  std::vector<int32_t> fallback;  // [text.size()]: longest border of the first i + 1 bytes
+};
+
+// Empty strings are not allowed. `stops` outlives the patterns.
+std::vector<StopPattern> stop_patterns(const std::vector<std::string>& stops);
+
 class StopMatcher {
  public:
-  // Empty strings are not allowed. `stops` outlives the matcher.
-  explicit StopMatcher(const std::vector<std::string>& stops);
+  // The patterns outlive the matcher. Matchers of several texts may share them.
+  explicit StopMatcher(std::span<const StopPattern> patterns)
+      : patterns_(patterns), n_matched_(patterns.size(), 0) {}
 
   // Appends to `out` the text that is safe now. True when a stop string is complete: everything
   // before it is then in `out`, the rest is dropped, and the matcher takes no more text.
@@ -30,15 +41,8 @@ class StopMatcher {
   std::string_view found() const { return found_; }
 
  private:
-  // One stop string with the failure function of Knuth, Morris and Pratt.
-  struct Pattern {
-    std::string_view text;
-    std::vector<int32_t> fallback;  // [length]: longest border of the first i + 1 bytes
-    int32_t n_matched = 0;          // longest beginning of `text` that ends the text so far
-  };
-  static void advance(Pattern& pattern, char byte);
-
-  std::vector<Pattern> patterns_;
+  std::span<const StopPattern> patterns_;
+  std::vector<int32_t> n_matched_;  // [patterns]: its longest beginning that ends the text so far
   std::string held_;
   std::string_view found_;
 };

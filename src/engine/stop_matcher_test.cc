@@ -13,7 +13,8 @@ struct Result {
 };
 
 Result feed(const std::vector<std::string>& stops, const std::vector<std::string>& pieces) {
-  StopMatcher matcher(stops);
+  const std::vector<StopPattern> patterns = stop_patterns(stops);
+  StopMatcher matcher(patterns);
   Result result;
   for (const std::string& piece : pieces) {
     if (matcher.push(piece, result.text)) {
@@ -45,7 +46,8 @@ TEST(StopMatcher, gives_back_what_it_held_when_it_was_no_stop_string) {
 
 TEST(StopMatcher, holds_back_only_the_longest_end_that_can_become_a_stop_string) {
   const std::vector<std::string> stops = {"abac", "bad"};
-  StopMatcher matcher(stops);
+  const std::vector<StopPattern> patterns = stop_patterns(stops);
+  StopMatcher matcher(patterns);
   std::string out;
   matcher.push("xaba", out);
   EXPECT_EQ(out, "x");
@@ -70,6 +72,18 @@ TEST(StopMatcher, prefers_the_longest_of_those_that_end_together) {
   const Result result = feed({"c", "bc", "abc"}, {"xab", "c"});
   EXPECT_EQ(result.text, "x");
   EXPECT_EQ(result.found, "abc");
+}
+
+TEST(StopMatcher, searches_several_texts_with_the_same_patterns) {
+  const std::vector<std::string> stops = {"END"};
+  const std::vector<StopPattern> patterns = stop_patterns(stops);
+  StopMatcher a(patterns), b(patterns);
+  std::string text_a, text_b;
+  a.push("xE", text_a);
+  b.push("ND", text_b);
+  EXPECT_EQ(text_b, "ND");
+  EXPECT_TRUE(a.push("ND", text_a));
+  EXPECT_EQ(text_a, "x");
 }
 
 TEST(StopMatcher, does_not_find_half_of_a_character) {

@@ -63,6 +63,8 @@ inline void receive(Answer& answer, const Request& request, const Event& event) 
   ChoiceAnswer& choice = answer.choices.at(static_cast<size_t>(event.choice));
   EXPECT_FALSE(choice.finish) << "an event after the choice ended";
   EXPECT_TRUE(valid_utf8(event.text));
+  EXPECT_EQ(event.error.empty(), event.finish != FinishReason::error);
+  EXPECT_TRUE(event.stop_reason.empty() || event.finish == FinishReason::stop);
   choice.text += event.text;
   choice.tokens.insert(choice.tokens.end(), event.tokens.begin(), event.tokens.end());
   choice.finish = event.finish;

@@ -2,10 +2,11 @@
 
 namespace dbrx {
 
-TextStream::TextStream(const Tokenizer& tokenizer, const Request& request)
+TextStream::TextStream(const Tokenizer& tokenizer, const Request& request,
+                       std::span<const StopPattern> stops)
     : min_tokens_(request.stop.min_tokens),
       decoder_(tokenizer, request.skip_special_tokens),
-      matcher_(request.stop.stop) {}
+      matcher_(stops) {}
 
 bool TextStream::push(int32_t token, int64_t n, std::string& out) {
   const std::string piece = decoder_.push(token);

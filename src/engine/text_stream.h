@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 
 #include "engine/request.h"
@@ -14,8 +15,9 @@ namespace dbrx {
 
 class TextStream {
  public:
-  // Both outlive the stream.
-  TextStream(const Tokenizer& tokenizer, const Request& request);
+  // All outlive the stream. stops: of the request's stop strings.
+  TextStream(const Tokenizer& tokenizer, const Request& request,
+             std::span<const StopPattern> stops);
 
   // Appends to `out` the text that is certain after the choice's n-th token (n from 1; min_tokens
   // of them are not searched for stop strings). True when a stop string is complete: the text is

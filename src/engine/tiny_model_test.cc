@@ -73,7 +73,7 @@ void expect_same_everywhere(const std::string& name, Format kv_format) {
     }
     EXPECT_EQ(n_preemptions > 0, setup.kv_blocks != 0);
   };
-  const Isa best = detect_isa();
+  const Isa best = choose_isa({});
   for (const Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512, Isa::amx}) {
     if (isa > best) continue;
     check({.kv_format = kv_format, .isa = isa, .n_threads = 2, .max_batched_tokens = 7});
@@ -102,7 +102,7 @@ TEST(TinyModel, answers_keep_their_bits_with_bf16_weights_and_bf16_cache) {
 }
 
 TEST(TinyModel, choices_of_a_request_are_what_single_choices_would_be) {
-  Context context(detect_isa(), 2);
+  Context context(choose_isa({}), 2);
   flush_denormals();
   Engine engine(context, tiny("tiny"), nullptr, {.max_context = 256, .kv_blocks = 32});
   const Call call = make_call({1, 2, 3}, 50);

@@ -59,8 +59,12 @@ void validate_stop(const StopRules& rules, bool has_text) {
           rules.min_tokens, "; it must be from 0 to max_tokens (", rules.max_tokens, ")");
   require(rules.stop.empty() || has_text,
           "stop: this engine has no tokenizer, so no text to search");
+  require(rules.stop.size() <= kMaxStops, "stop: there are ", rules.stop.size(),
+          " stop strings; at most ", kMaxStops, " are taken");
   for (const std::string& stop : rules.stop) {
     require(!stop.empty(), "stop: a stop string is empty");
+    require(stop.size() <= kMaxStopBytes, "stop: a stop string has ", stop.size(),
+            " bytes; at most ", kMaxStopBytes, " are taken");
     require(is_utf8(stop), "stop: a stop string is not valid UTF-8");
   }
 }

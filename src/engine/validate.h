@@ -1,13 +1,16 @@
 // Refuses a request that can never run, before it is queued.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "engine/request.h"
 
 namespace dbrx {
 
-constexpr int32_t kMaxChoices = 128;  // of one request
+constexpr int32_t kMaxChoices = 128;    // of one request
+constexpr size_t kMaxStops = 16;        // stop strings of one request
+constexpr size_t kMaxStopBytes = 1024;  // of one stop string
 
 struct RequestLimits {
   int64_t vocab_size = 0;

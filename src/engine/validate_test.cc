@@ -32,7 +32,8 @@ TEST(ValidateRequest, takes_a_request_that_just_fits) {
   EXPECT_EQ(refusal([](Request& r) {
               r.sampling = {.temperature = 0, .top_p = 1, .top_k = 1000000, .min_p = 1};
               r.stop.min_tokens = 7;
-              r.stop.stop = {"é", "\n"};
+              r.stop.stop.assign(kMaxStops, "é");
+              r.stop.stop[0] = std::string(kMaxStopBytes, 'a');
               r.stop.stop_token_ids = {0, 99};
               r.top_logprobs = 100;
               r.n_choices = kMaxChoices;
@@ -54,6 +55,8 @@ TEST(ValidateRequest, names_the_field_that_is_wrong) {
       {"stop", [](Request& r) { r.stop.stop = {"a", ""}; }},
       {"stop", [](Request& r) { r.stop.stop = {"\xA9"}; }},
       {"stop", [](Request& r) { r.stop.stop = {"a\xC3"}; }},
+      {"1024", [](Request& r) { r.stop.stop = {std::string(kMaxStopBytes + 1, 'a')}; }},
+      {"16", [](Request& r) { r.stop.stop.assign(kMaxStops + 1, "a"); }},
       {"stop_token_ids", [](Request& r) { r.stop.stop_token_ids = {100}; }},
       {"n_choices", [](Request& r) { r.n_choices = 0; }},
       {"n_choices", [](Request& r) { r.n_choices = kMaxChoices + 1; }},

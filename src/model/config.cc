@@ -7,6 +7,7 @@
 #include "base/mapped_file.h"
 #include "model/config_reader.h"
 #include "model/families.h"
+#include "tensor/checkpoint.h"
 #include "tensor/json.h"
 
 namespace dbrx {
@@ -18,9 +19,10 @@ constexpr size_t kMaxConfigBytes = size_t{4} << 20;
 
 // Files of quantizers that we can't read yet say so in their config.
 void refuse_quantized(const json::object& config, const std::string& where) {
-  if (const json::value* quantization = config.if_contains("quantization_config")) {
+  const json::value* quantization_config = config.if_contains("quantization_config");
+  if (quantization_config != nullptr && !quantization_config->is_null()) {
     std::string method = "an unnamed method";
-    if (const json::object* object = quantization->if_object()) {
+    if (const json::object* object = quantization_config->if_object()) {
       if (const json::value* name = object->if_contains("quant_method")) {
         if (name->is_string()) method = name->get_string().c_str();
       }
@@ -70,11 +72,21 @@ ModelConfig parse_config(const std::string& text, const std::string& where) {
 }
 
 ModelConfig load_config(const std::filesystem::path& model_dir) {
-  if (!std::filesystem::is_directory(model_dir)) {
+  const bool is_directory = std::filesystem::is_directory(model_dir);
+  const std::filesystem::path path = model_dir / "config.json";
+  const bool has_config = is_directory && std::filesystem::exists(path);
+  // Formats that carry their own configuration, or that come as one file.
+  if (!has_config && std::filesystem::exists(model_dir)) {
+    if (const std::string foreign = foreign_weights(model_dir); !foreign.empty()) {
+      throw Error(Code::unsupported,
+                  model_dir.string() + ": " + foreign +
+                      ", which is not supported yet: use a safetensors checkpoint directory");
+    }
+  }
+  if (!is_directory) {
     throw Error(Code::not_found, model_dir.string() + ": no such model directory");
   }
-  const std::filesystem::path path = model_dir / "config.json";
-  if (!std::filesystem::exists(path)) {
+  if (!has_config) {
     throw Error(
         Code::not_found,
         path.string() + ": not found: a model directory needs it (is the download complete?)");

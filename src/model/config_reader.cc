@@ -35,8 +35,9 @@ int64_t ConfigReader::to_size(std::string_view key, const json::value& value) co
   } else {
     fail(key, "expected a whole number, found " + json::serialize(value));
   }
-  if (number != std::floor(number) || number < 1 || number > 2147483647.0) {
-    fail(key, "expected a whole number from 1 to 2147483647, found " + json::serialize(value));
+  if (number != std::floor(number) || number < 1 || number > static_cast<double>(kMaxSize)) {
+    fail(key, "expected a whole number from 1 to " + std::to_string(kMaxSize) + ", found " +
+                  json::serialize(value));
   }
   return static_cast<int64_t>(number);
 }

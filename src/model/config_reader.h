@@ -13,6 +13,8 @@ namespace dbrx {
 
 class ConfigReader {
  public:
+  static constexpr int64_t kMaxSize = int64_t{1} << 20;
+
   // object must outlive the reader. `path` is the key path of the object ("" for the root).
   ConfigReader(const boost::json::object& object, std::string where, std::string path = "")
       : object_(object), where_(std::move(where)), path_(std::move(path)) {}
@@ -26,8 +28,9 @@ class ConfigReader {
   // nullptr when the key is absent or null.
   const boost::json::value* find(std::string_view key) const;
 
-  // A size: an integer (or an integral number) from 1 to 2^31 - 1, under any of these names. Throws
-  // Error when absent.
+  // A size: an integer (or an integral number) from 1 to kMaxSize, under any of these names. Throws
+  // Error when absent. The limit is far above every model there is, and keeps the product of any
+  // three sizes within 64 bits.
   int64_t size(std::initializer_list<std::string_view> names) const;
   int64_t size_or(std::string_view key, int64_t missing) const;
 

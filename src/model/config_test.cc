@@ -2,12 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <string>
 
 #include "base/error.h"
 #include "base/mapped_file.h"
+#include "base/temporary_folder.h"
 #include "model/parameters.h"
-#include "tensor/temporary_folder_test.h"
 
 namespace dbrx {
 namespace {
@@ -129,6 +130,33 @@ TEST(Config, ContradictionsAreNamed) {
             std::string::npos);
 }
 
+TEST(Config, SizesThatNoModelHasAreRefusedBeforeAnythingIsMadeOfThem) {
+  const auto error_with = [](const char* from, const char* to) {
+    return error_of(replaced(released(), from, to));
+  };
+  EXPECT_NE(error_with("\"n_heads\": 48", "\"n_heads\": 16")
+                .find("head dimension d_model / n_heads = 384 is more than 256"),
+            std::string::npos);
+  EXPECT_NE(
+      error_with("\"n_layers\": 40", "\"n_layers\": 2000").find("n_layers: 2000 is more than 1024"),
+      std::string::npos);
+  EXPECT_NE(error_with("\"moe_num_experts\": 16", "\"moe_num_experts\": 5000")
+                .find("moe_num_experts: 5000 is more than"),
+            std::string::npos);
+  EXPECT_EQ(
+      error_with("\"max_seq_len\": 32768", "\"max_seq_len\": 2147483647"),
+      "config.json: max_seq_len: expected a whole number from 1 to 1048576, found 2147483647");
+}
+
+TEST(Config, TheNumberOfExpertSetsSaturates) {
+  ModelConfig config;
+  config.n_experts = 1024;
+  config.top_k = 512;
+  EXPECT_EQ(n_expert_sets(config), std::numeric_limits<int64_t>::max());
+  config.top_k = 2;
+  EXPECT_EQ(n_expert_sets(config), 1024 * 1023 / 2);
+}
+
 TEST(Config, OtherFamiliesAndQuantizedCheckpointsAreRefusedByName) {
   EXPECT_NE(error_of(R"({"model_type": "bert"})").find("model_type 'bert' is not supported"),
             std::string::npos);
@@ -137,6 +165,10 @@ TEST(Config, OtherFamiliesAndQuantizedCheckpointsAreRefusedByName) {
             std::string::npos);
   EXPECT_NE(error_of(R"({"model_type": "dbrx", "quantization": {"bits": 4}})").find("MLX"),
             std::string::npos);
+  EXPECT_EQ(parse_config(
+                replaced(released(), "\"use_cache\": true", "\"quantization_config\": null"), "c")
+                .n_layers,
+            40);
 }
 
 TEST(GenerationConfig, EndOfTextIdsComeAsOneOrAsAList) {

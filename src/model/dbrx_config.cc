@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "kernels/attention/attention.h"
 #include "model/dbrx.h"
 
 namespace dbrx {
@@ -11,6 +12,11 @@ namespace {
 
 // Hard-coded in the released model: torch's LayerNorm default, in no config file.
 constexpr float kNormEps = 1e-5F;
+
+// Far above every model there is: a nonsensical file must not fill the memory with a list of
+// tensors.
+constexpr int64_t kMaxLayers = 1024;
+constexpr int64_t kMaxExperts = 1024;
 
 // The first of rope_parameters.rope_theta, rope_theta and attn_config.rope_theta that is there; two
 // that differ are an error, since readers of the old and the new form would disagree.
@@ -67,6 +73,17 @@ void check_sizes(const ConfigReader& root, const ConfigReader& attention, const 
   if (config.d_model / config.n_heads % 2 != 0) {
     root.fail("n_heads", "the head dimension d_model / n_heads = " +
                              text(config.d_model / config.n_heads) + " must be even");
+  }
+  if (config.d_model / config.n_heads > kMaxHeadDim) {
+    root.fail("n_heads",
+              "the head dimension d_model / n_heads = " + text(config.d_model / config.n_heads) +
+                  " is more than " + text(kMaxHeadDim));
+  }
+  if (config.n_layers > kMaxLayers) {
+    root.fail("n_layers", text(config.n_layers) + " is more than " + text(kMaxLayers));
+  }
+  if (config.n_experts > kMaxExperts) {
+    ffn.fail("moe_num_experts", text(config.n_experts) + " is more than " + text(kMaxExperts));
   }
   if (config.n_heads % config.n_kv_heads != 0) {
     attention.fail("kv_n_heads", "n_heads " + text(config.n_heads) +

@@ -2,6 +2,7 @@
 // one tensor per expert, under the names that converters gave them.
 #include <algorithm>
 #include <array>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -33,6 +34,7 @@ class Loader {
     for (int64_t i = 0; i < config_.n_layers; ++i) weights.layers.push_back(layer(i));
     weights.norm_f = vector("transformer.norm_f.weight");
     weights.lm_head = linear("lm_head.weight");
+    refuse_unread();
     return weights;
   }
 
@@ -46,6 +48,17 @@ class Loader {
                         "' belongs to a quantized checkpoint (GPTQ, AWQ or MLX), which is not "
                         "supported yet: use the bf16 checkpoint");
       }
+    }
+  }
+
+  // A tensor that nobody asked for means another architecture or another number of layers; only
+  // the rotary frequencies that old exporters wrote out follow from the configuration.
+  void refuse_unread() const {
+    for (const auto& [name, tensor] : checkpoint_.tensors()) {
+      if (read_.contains(name) || name.ends_with(".inv_freq")) continue;
+      throw Error(Code::corrupt, tensor.file->path().string() + ": tensor '" + name +
+                                     "' has no place in the model that config.json describes (" +
+                                     std::to_string(config_.n_layers) + " layers)");
     }
   }
 
@@ -78,6 +91,7 @@ class Loader {
       throw Error(Code::corrupt, where + "expected finite values, found NaN or infinity at index " +
                                      std::to_string(*index));
     }
+    read_.insert(tensor.name);
     done_bytes_ += static_cast<int64_t>(tensor.bytes.size());
     if (options_.progress) options_.progress(done_bytes_, total_bytes_);
   }
@@ -138,7 +152,20 @@ class Loader {
     return out;
   }
 
+  // The experts of a layer are multiplied as one batch, so they share one format.
   std::vector<Expert> experts(const std::string& block) {
+    std::vector<Expert> out = experts_in_any_form(block);
+    for (const Expert& expert : out) {
+      for (const Linear* linear : {&expert.gate, &expert.up, &expert.down}) {
+        if (linear->format == out[0].gate.format) continue;
+        throw Error(Code::unsupported, checkpoint_.dir().string() + ": the experts of '" + block +
+                                           "' are stored in several dtypes: expected one");
+      }
+    }
+    return out;
+  }
+
+  std::vector<Expert> experts_in_any_form(const std::string& block) {
     if (checkpoint_.find(block + "ffn.experts.mlp.w1") == nullptr) {
       for (const char* prefix : kUnfusedPrefixes) {
         if (checkpoint_.find(block + prefix + "0.w1.weight") != nullptr) {
@@ -208,6 +235,7 @@ class Loader {
   const Checkpoint& checkpoint_;
   const LoadOptions& options_;
   std::vector<TensorSpec> specs_;
+  std::set<std::string> read_;
   int64_t done_bytes_ = 0;
   int64_t total_bytes_ = 0;
 };

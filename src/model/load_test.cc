@@ -11,13 +11,15 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/temporary_folder.h"
 #include "model/model.h"
 #include "tensor/format.h"
 #include "tensor/safetensors.h"
-#include "tensor/temporary_folder_test.h"
 
 namespace dbrx {
 namespace {
+
+using namespace std::string_literals;
 
 struct Stored {
   std::string name, dtype;
@@ -78,7 +80,8 @@ class Variant {
 
 std::vector<float> logits_of(const std::filesystem::path& dir) {
   const auto model = load_model(dir, {});
-  Context context(detect_isa(), 1);
+  flush_denormals();
+  Context context(choose_isa({}), 1);
   KvCache cache(model->config(), Format::f32, 1);
   Batch batch;
   batch.tokens = {3, 141, 59, 26, 5};
@@ -213,6 +216,19 @@ TEST(Load, ABrokenCheckpointGetsOneErrorThatNamesFileTensorExpectedAndFound) {
       {"unknown dtype",
        [&](auto& tensors) { find(tensors, router).dtype = "F33"; },
        {"model.safetensors", router.c_str(), "found 'F33'"}},
+      {"a tensor too many",
+       [&](auto& tensors) {
+         tensors.push_back(
+             {"transformer.blocks.0.norm_attn_norm.attn.Wqkv.bias", "F32", {1}, "\0\0\0\0"s});
+       },
+       {"model.safetensors", "Wqkv.bias", "has no place in the model that config.json describes"}},
+      {"experts in two dtypes",
+       [&](auto& tensors) {
+         Stored& w1 = find(tensors, "transformer.blocks.1.ffn.experts.mlp.w1");
+         w1.dtype = "BF16";
+         w1.bytes.assign(w1.bytes.size() / 2, '\0');
+       },
+       {"transformer.blocks.1.", "several dtypes"}},
       {"quantized names",
        [&](auto& tensors) { find(tensors, router).name = "transformer.blocks.1.x.qweight"; },
        {"x.qweight", "quantized checkpoint", "not supported yet"}},
@@ -226,6 +242,40 @@ TEST(Load, ABrokenCheckpointGetsOneErrorThatNamesFileTensorExpectedAndFound) {
       EXPECT_NE(variant.error().find(part), std::string::npos)
           << damage.name << ": '" << part << "' not in: " << variant.error();
     }
+  }
+}
+
+TEST(Load, RotaryFrequenciesThatOldExportersWroteAreNoTensorTooMany) {
+  const Variant variant;
+  std::vector<Stored> tensors = tiny_tensors();
+  tensors.push_back(
+      {"transformer.blocks.0.norm_attn_norm.attn.rotary_emb.inv_freq", "F32", {1}, "\0\0\0\0"s});
+  variant.write(tensors);
+  EXPECT_EQ(logits_of(variant.folder().path()), logits_of("testdata/tiny"));
+}
+
+TEST(Load, CheckpointsOfOtherEnginesAreRefusedByName) {
+  const auto error_of = [](const std::filesystem::path& path) -> std::string {
+    try {
+      load_model(path, {});
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "no error";
+  };
+  const TemporaryFolder gguf;
+  const std::filesystem::path file = gguf.write("dbrx.Q4_K.gguf", "GGUF");
+  for (const std::filesystem::path& path : {gguf.path(), file}) {
+    EXPECT_NE(error_of(path).find("a GGUF file (dbrx.Q4_K.gguf), which is not supported yet"),
+              std::string::npos)
+        << error_of(path);
+  }
+  EXPECT_NE(error_of(gguf.path() / "nowhere").find("no such model directory"), std::string::npos);
+  for (const auto& [name, kind] : {std::pair("quantize_config.json", "a GPTQ checkpoint"),
+                                   std::pair("quant_config.json", "an AWQ checkpoint")}) {
+    const Variant variant;
+    variant.folder().write(name, "{}");
+    EXPECT_NE(variant.error().find(kind), std::string::npos) << variant.error();
   }
 }
 

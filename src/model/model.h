@@ -16,7 +16,7 @@ namespace dbrx {
 
 // How a step ended. Anything but ok ends the requests of the batch with an error; the process lives
 // on.
-enum class StepResult { ok, io_error, device_error, peer_lost };
+enum class StepResult { ok, io_error, device_error, peer_lost, out_of_memory };
 
 class Model {
  public:

@@ -1,6 +1,7 @@
 #include "model/parameters.h"
 
 #include <array>
+#include <limits>
 
 #include "model/families.h"
 
@@ -40,7 +41,12 @@ ParameterCount count_parameters(const ModelConfig& config) {
 
 int64_t n_expert_sets(const ModelConfig& config) {
   int64_t sets = 1;
-  for (int64_t i = 1; i <= config.top_k; ++i) sets = sets * (config.n_experts - i + 1) / i;
+  for (int64_t i = 1; i <= config.top_k; ++i) {
+    if (__builtin_mul_overflow(sets, config.n_experts - i + 1, &sets)) {
+      return std::numeric_limits<int64_t>::max();
+    }
+    sets /= i;
+  }
   return sets;
 }
 

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/temporary_folder.h"
 #include "engine/engine.h"
 #include "engine/fake_model.h"
 #include "server/server.h"
@@ -25,7 +26,7 @@ constexpr int32_t kTestVocab = 310;
 inline const int32_t kImEnd = tiny::added_id(3);
 
 inline ChatTemplate test_template() {
-  tiny::TempDir dir;
+  TemporaryFolder dir;
   dir.write(
       "chat_template.jinja",
       "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -47,6 +48,7 @@ class FakeServer {
     model_.script = recite;
     model_.before_step = [this](const Batch&) {
       std::this_thread::sleep_for(std::chrono::milliseconds(step_ms));
+      while (hang) std::this_thread::sleep_for(std::chrono::milliseconds(1));
       return fail_next_step.exchange(false) ? StepResult::device_error : StepResult::ok;
     };
     setup.engine.eos_token_ids = {kImEnd};
@@ -70,6 +72,7 @@ class FakeServer {
   }
   FakeServer() : FakeServer(Setup{}) {}
   ~FakeServer() {
+    hang = false;
     server_->stop(false);
     server_thread_.join();
     engine_->stop(true);
@@ -111,6 +114,7 @@ class FakeServer {
   }
 
   std::atomic<int> step_ms{0};
+  std::atomic<bool> hang{false};  // the step that comes, until this is false
   std::atomic<bool> fail_next_step{false};
   uint16_t port = 0;
 

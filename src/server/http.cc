@@ -28,7 +28,8 @@ using boost::system::error_code;
 
 namespace {
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
-// What a request that was asked to finish gets to write its last words.
+// What a request that was asked to finish gets to write its last words: it has them at once, but
+// its client may read slowly.
 constexpr std::chrono::seconds kLastWords{2};
 }  // namespace
 
@@ -146,7 +147,11 @@ asio::awaitable<void> HttpServer::State::accept_loop() {
     if (hub.draining) co_return;
     if (!ec) {
       complained = false;
-      admit(std::move(socket));
+      try {
+        admit(std::move(socket));
+      } catch (const std::exception& e) {  // out of memory costs one client, not all later ones
+        spdlog::error("can't take a connection: {}", e.what());
+      }
       continue;
     }
     // Most likely out of file descriptors: wait for some to come back.
@@ -169,15 +174,18 @@ void HttpServer::State::admit(tcp::socket socket) {
   if (static_cast<int64_t>(hub.open.size()) < hub.options.max_connections) {
     std::make_shared<Connection>(std::move(socket), hub)->start();
   } else if (being_turned_away < 64) {
-    ++being_turned_away;
     asio::co_spawn(io, turn_away(std::move(socket)),
                    [this](std::exception_ptr) { --being_turned_away; });
+    ++being_turned_away;  // last: the line before may throw
   }
 }
 
 asio::awaitable<void> HttpServer::State::turn_away(tcp::socket socket) {
   HttpResponse response = error_response(
-      ApiError(503, "the server has as many connections as it takes", "", "too_many_connections"));
+      ApiError(503,
+               "the server has " + std::to_string(hub.options.max_connections) +
+                   " connections, as many as it takes (--max-connections): try again later",
+               "", "too_many_connections"));
   std::string id = choose_request_id("");
   std::string text = render_head(response, {.close = true, .request_id = id}) + response.body;
   error_code ignored;

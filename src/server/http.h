@@ -49,6 +49,8 @@ class Reply {
 
   // An answer in pieces: head, any number of writes, end. `keep_alive` is written whenever nothing
   // else was for a while (HttpOptions::ping_interval). end(true) closes the connection as well.
+  // Without a head, write() and end() do nothing; after it, send() does not. The socket gets its
+  // turn between tasks: who has much to write should not do it in one.
   virtual void begin_stream(HttpResponse head, std::string keep_alive) = 0;
   virtual void write(std::string_view chunk) = 0;
   virtual void end(bool close) = 0;

@@ -36,15 +36,22 @@ constexpr size_t kLingerBytes = 64 << 20;
 
 struct Refusal {
   int status;
-  const char* message;
+  std::string message;
   const char* code;
 };
 
-Refusal refusal_of(const error_code& ec) {
-  if (ec == http::error::body_limit)
-    return {413, "the request body is too large", "body_too_large"};
+Refusal refusal_of(const error_code& ec, const HttpOptions& options) {
+  if (ec == http::error::body_limit) {
+    return {413,
+            "the request body is larger than " + std::to_string(options.body_limit) +
+                " bytes (--body-limit)",
+            "body_too_large"};
+  }
   if (ec == http::error::header_limit || ec == http::error::buffer_overflow) {
-    return {431, "the request's header fields are too large", "header_too_large"};
+    return {431,
+            "the request's header fields are larger than " + std::to_string(options.header_limit) +
+                " bytes; no option changes this limit",
+            "header_too_large"};
   }
   if (ec == http::error::bad_version)
     return {505, "only HTTP/1.0 and HTTP/1.1 are spoken here", ""};
@@ -101,7 +108,12 @@ void Connection::start() {
     self->hub_.open.erase(self.get());
     self->hub_.on_closed();
   };
-  asio::co_spawn(socket_.get_executor(), serve(), std::move(done));
+  try {
+    asio::co_spawn(socket_.get_executor(), serve(), std::move(done));
+  } catch (...) {  // out of memory
+    hub_.open.erase(this);
+    throw;
+  }
 }
 
 void Connection::drain() {
@@ -205,7 +217,7 @@ Connection::Task<Connection::Read> Connection::read_message() {
     exchange_.reset();
     co_return Read::closed;
   }
-  Refusal refusal = refusal_of(ec);
+  Refusal refusal = refusal_of(ec, hub_.options);
   refuse(refusal.status, refusal.message, refusal.code);
   co_return Read::refused;
 }

@@ -41,7 +41,7 @@ void Exchange::begin_stream(HttpResponse head, std::string keep_alive_text) {
 void Exchange::write(std::string_view chunk) {
   if (gone_ || phase_ != Phase::streaming || setup_.head_only) return;
   append(chunk);
-  // The connection has long been waiting for its socket: this client does not keep up.
+  // Those who write leave the socket its turns, so this client does not keep up.
   if (unsent_.size() > setup_.buffer_limit) client_gone();
   wake();
 }

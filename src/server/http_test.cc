@@ -121,6 +121,7 @@ TEST(Http, RefusesBodiesThatAreTooLargeWithoutReadingThem) {
   EXPECT_EQ(answer.header("x-request-id"), "mine");
   EXPECT_EQ(answer.header("connection"), "close");
   EXPECT_NE(answer.body.find("\"error\""), std::string::npos);
+  EXPECT_NE(answer.body.find("1000 bytes (--body-limit)"), std::string::npos) << answer.body;
   TestClient chunked(server.port());
   chunked.send("POST / HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n400\r\n");
   chunked.send(std::string(0x400, 'x') + "\r\n");
@@ -168,7 +169,9 @@ TEST(Http, RefusesFloodsOfHeaders) {
   TestClient client(server.port());
   client.send("GET / HTTP/1.1\r\nHost: t\r\n");
   for (int i = 0; i < 1000; ++i) client.send("X-" + std::to_string(i) + ": aaaaaaaaaaaaaaaa\r\n");
-  EXPECT_EQ(client.read_answer().status, 431);
+  TestAnswer answer = client.read_answer();
+  EXPECT_EQ(answer.status, 431);
+  EXPECT_NE(answer.body.find("8000 bytes"), std::string::npos) << answer.body;
   TestClient endless(server.port());
   endless.send("GET /" + std::string(100'000, 'a'));
   EXPECT_EQ(endless.read_answer().status, 431);
@@ -369,6 +372,8 @@ TEST(Http, TurnsConnectionsAwayWhenItHasTooMany) {
   TestAnswer answer = c.read_answer();
   EXPECT_EQ(answer.status, 503);
   EXPECT_EQ(answer.header("retry-after"), "1");
+  EXPECT_NE(answer.body.find("2 connections"), std::string::npos) << answer.body;
+  EXPECT_NE(answer.body.find("--max-connections"), std::string::npos) << answer.body;
   a.close();
   EXPECT_TRUE(becomes_true([&] {
     TestClient again(server.port());

@@ -105,6 +105,7 @@ void append_chunk(std::string& out, std::string_view data) {
   if (data.empty()) return;  // an empty chunk would end the body
   std::array<char, 16> digits;
   auto [end, ec] = std::to_chars(digits.data(), digits.data() + digits.size(), data.size(), 16);
+  out.reserve(out.size() + data.size() + 32);  // where memory ends, no half chunk must stay
   out.append(digits.data(), end).append("\r\n").append(data).append("\r\n");
 }
 

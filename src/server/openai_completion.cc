@@ -14,6 +14,11 @@ namespace {
 
 constexpr int64_t kDefaultCompletionTokens = 16;  // OpenAI's, of /v1/completions
 constexpr const char* kPing = ": ping\n\n";
+// The connection can write only between tasks of the I/O thread.
+constexpr size_t kEventsPerTask = 64;
+// Tokens and alternatives of an answer that is not streamed, which is kept until it is complete.
+// About 80 bytes each with logprobs; a context of 32K tokens with 20 alternatives each fits.
+constexpr int64_t kMaxWholeAnswer = 1 << 20;
 
 int64_t seconds_now() {
   using std::chrono::system_clock;
@@ -39,28 +44,47 @@ std::string quoted_list(const std::vector<std::string>& names) {
   return out;
 }
 
+ApiError shutting_down() {
+  return ApiError(503, "the server is shutting down", "", "shutting_down");
+}
+
+// What the client is told of the exception that is being handled.
+ApiError current_error(const std::string& id) {
+  try {
+    throw;
+  } catch (const ApiError& e) {
+    return e;
+  } catch (const Error& e) {
+    return to_api_error(e, leading_parameter(e.what()));
+  } catch (const std::bad_alloc&) {
+    return ApiError(503, "out of memory", "", "resource_exhausted");
+  } catch (const std::exception& e) {
+    spdlog::error("{}: {}", id, e.what());
+    return ApiError(500, "internal error", "", "internal_error");
+  }
+}
+
 }  // namespace
 
 void Completion::start(Endpoint endpoint, std::string_view body) {
   try {
-    if (aborted_) throw ApiError(503, "the server is shutting down", "", "shutting_down");
+    if (aborted_) throw shutting_down();
     parse(endpoint, body);
-    Requests requests = make_requests();
-    submit(requests);
+    submit(make_requests());
     reply_->post([self = shared_from_this()] { self->begin(); });
-  } catch (const ApiError& e) {
-    refuse(e);
-  } catch (const Error& e) {
-    refuse(to_api_error(e, leading_parameter(e.what())));
-  } catch (const std::bad_alloc&) {
-    refuse(ApiError(503, "out of memory", "", "resource_exhausted"));
-  } catch (const std::exception& e) {
-    spdlog::error("{}: {}", head_.id, e.what());
-    refuse(ApiError(500, "internal error", "", "internal_error"));
+  } catch (...) {
+    refuse(current_error(head_.id));
   }
 }
 
 void Completion::abort() {
+  cancel();
+  if (!done_ && reply_->is_open()) fail(shutting_down());
+  done_ = true;
+}
+
+// Any thread.
+void Completion::cancel() {
   aborted_ = true;
   std::lock_guard lock(mutex_);
   for (const std::weak_ptr<Request>& weak : submitted_) {
@@ -182,7 +206,22 @@ Completion::Requests Completion::make_requests() {
   usage_.resize(requests.size());
   text_offsets_.resize(n_choices);
   answers_.resize(n_choices);
+  check_answer_size(requests);
   return requests;
+}
+
+void Completion::check_answer_size(const Requests& requests) const {
+  if (request_.stream) return;
+  int64_t n_tokens = 0;
+  for (const auto& request : requests) n_tokens += request->stop.max_tokens * request_.n;
+  const int64_t size = n_tokens * (1 + request_.top_logprobs.value_or(0));
+  if (size <= kMaxWholeAnswer) return;
+  throw ApiError(400,
+                 "stream: the answer may have " + std::to_string(size) +
+                     " tokens and alternatives, more than the " + std::to_string(kMaxWholeAnswer) +
+                     " of one that is sent as a whole: set stream to true, or lower max_tokens, n "
+                     "or the number of logprobs",
+                 "stream", "invalid_value");
 }
 
 // All prompts of a call run, or none.
@@ -191,26 +230,30 @@ void Completion::submit(const Requests& requests) {
     std::lock_guard lock(mutex_);
     submitted_.assign(requests.begin(), requests.end());
   }
-  try {
-    for (const std::shared_ptr<Request>& request : requests) {
-      if (aborted_) throw ApiError(503, "the server is shutting down", "", "shutting_down");
-      switch (services_.engine.submit(request)) {
-        case SubmitResult::ok:
-          break;
-        case SubmitResult::queue_full:
-          throw ApiError(429, "the queue of waiting requests is full: try again later", "",
-                         "rate_limit_exceeded");
-        case SubmitResult::stopping:
-          throw ApiError(503, "the server is shutting down", "", "shutting_down");
-      }
-    }
-  } catch (...) {
-    for (const std::shared_ptr<Request>& request : requests) request->cancelled = true;
-    throw;
+  if (aborted_) throw shutting_down();
+  const int64_t room = services_.engine.max_queued_requests();
+  if (static_cast<int64_t>(requests.size()) > room) {
+    throw ApiError(400,
+                   "prompt: " + std::to_string(requests.size()) +
+                       " prompts; the queue of this server holds " + std::to_string(room) +
+                       " (--max-queue): send several requests",
+                   "prompt", "invalid_value");
+  }
+  switch (services_.engine.submit_all(requests)) {
+    case SubmitResult::ok:
+      return;
+    case SubmitResult::queue_full:
+      throw ApiError(429,
+                     "the queue has no room: it holds " + std::to_string(room) +
+                         " waiting requests (--max-queue): try again later",
+                     "", "rate_limit_exceeded");
+    case SubmitResult::stopping:
+      throw shutting_down();
   }
 }
 
 void Completion::refuse(const ApiError& error) {
+  cancel();
   HttpResponse response = error_response(error);
   add_headers(response);
   reply_->post([self = shared_from_this(), response = std::move(response)]() mutable {
@@ -230,7 +273,11 @@ void Completion::receive(size_t request, Event&& event) {
 
 void Completion::begin() {
   begun_ = true;
-  if (request_.stream) begin_stream();
+  try {
+    if (request_.stream && !done_) begin_stream();
+  } catch (...) {
+    fail(current_error(head_.id));
+  }
   drain();
 }
 
@@ -249,23 +296,33 @@ void Completion::begin_stream() {
 }
 
 void Completion::drain() {
-  std::vector<Arrival> arrivals;
-  {
-    std::lock_guard lock(mutex_);
-    drain_posted_ = false;
-    // Events of the first prompts may come before the last one is submitted.
-    if (begun_) arrivals.swap(arrivals_);
-  }
-  for (Arrival& arrival : arrivals) {
-    if (!done_) handle(arrival);
+  try {
+    std::vector<Arrival> some;
+    bool more = false;
+    {
+      std::lock_guard lock(mutex_);
+      const auto begin = arrivals_.begin();
+      const auto end = begin + static_cast<int64_t>(std::min(arrivals_.size(), kEventsPerTask));
+      some.assign(std::make_move_iterator(begin), std::make_move_iterator(end));
+      arrivals_.erase(begin, end);
+      more = drain_posted_ = !arrivals_.empty();
+    }
+    for (Arrival& arrival : some) {
+      if (!done_) handle(arrival);
+    }
+    if (more) reply_->post([self = shared_from_this()] { self->drain(); });
+  } catch (...) {
+    fail(current_error(head_.id));  // an event is lost, and with it the answer
   }
 }
 
 void Completion::handle(Arrival& arrival) {
   Event& event = arrival.event;
   usage_[arrival.request] = event.usage;
-  if (event.finish == FinishReason::error || event.finish == FinishReason::cancelled) {
-    return fail(event);
+  if (event.finish == FinishReason::cancelled) return fail(shutting_down());
+  if (event.finish == FinishReason::error) {
+    spdlog::error("{}: {}", head_.id, event.error);
+    return fail(ApiError(500, event.error, "", "internal_error"));
   }
   // A token that ends the choice is no part of its text.
   if (event.finish == FinishReason::stop && event.stop_reason.empty()) event.tokens.clear();
@@ -282,13 +339,13 @@ void Completion::stream_event(int32_t choice, Event& event) {
   Usage usage;
   bool has_logprobs = request_.top_logprobs.has_value() && !event.tokens.empty();
   if (!event.text.empty() || has_logprobs) {
-    boost::json::value logprobs = nullptr;
+    std::string logprobs = "null";
     LogprobsFormat format(services_.tokenizer);
     if (has_logprobs && head_.endpoint == Endpoint::chat) logprobs = format.chat(event.tokens);
     if (has_logprobs && head_.endpoint == Endpoint::completions) {
       logprobs = format.completions(event.tokens, text_offsets_[static_cast<size_t>(choice)]);
     }
-    reply_->write(text_chunk(head_, choice, event.text, std::move(logprobs), chunk_usage(usage)));
+    reply_->write(text_chunk(head_, choice, event.text, logprobs, chunk_usage(usage)));
   }
   if (event.finish) {
     reply_->write(
@@ -308,22 +365,18 @@ void Completion::collect_event(int32_t choice, Event& event) {
   }
 }
 
-void Completion::fail(const Event& event) {
+void Completion::fail(const ApiError& error) {
   done_ = true;
-  abort();  // the other choices
-  note_usage();
-  bool cancelled = event.finish == FinishReason::cancelled;
-  if (!cancelled) spdlog::error("{}: {}", head_.id, event.error);
-  ApiError error = cancelled ? ApiError(503, "the server is shutting down", "", "shutting_down")
-                             : ApiError(500, event.error, "", "internal_error");
-  if (request_.stream) {
-    reply_->write(error_event(error_json(error)));
-    reply_->end(true);
-  } else {
-    HttpResponse response = error_response(error);
+  cancel();
+  HttpResponse response = error_response(error);
+  if (begun_) {
+    note_usage();
     add_headers(response);
-    reply_->send(std::move(response));
   }
+  // Of the two forms of an answer, the one that it does not have by now ignores this.
+  reply_->write(error_event(error_json(error)));
+  reply_->end(true);
+  reply_->send(std::move(response));
 }
 
 void Completion::complete() {
@@ -345,8 +398,8 @@ void Completion::send_whole() {
       response.body =
           whole_answer(self->head_, self->answers_, self->request_.top_logprobs.has_value(),
                        self->total_usage(), LogprobsFormat(self->services_.tokenizer));
-    } catch (const std::bad_alloc&) {
-      return self->refuse(ApiError(503, "out of memory", "", "resource_exhausted"));
+    } catch (...) {
+      return self->refuse(current_error(self->head_.id));
     }
     self->reply_->post([self, response = std::move(response)]() mutable {
       self->reply_->send(std::move(response));

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -28,7 +29,8 @@ class Completion : public std::enable_shared_from_this<Completion> {
   // Parses, checks, tokenizes, submits. Failures become an answer.
   void start(Endpoint endpoint, std::string_view body);
 
-  // The answer is no longer wanted. Any thread.
+  // The answer is no longer wanted: cancels it and, when somebody still listens, says so at once,
+  // however long the engine's step takes. On the I/O thread.
   void abort();
 
  private:
@@ -43,8 +45,10 @@ class Completion : public std::enable_shared_from_this<Completion> {
   std::vector<std::vector<int32_t>> tokenize() const;
   Requests make_requests();
   StopRules stop_rules(int64_t n_prompt_tokens) const;
+  void check_answer_size(const Requests& requests) const;
   void submit(const Requests& requests);
   void refuse(const ApiError& error);
+  void cancel();
 
   void receive(size_t request, Event&& event);
 
@@ -54,7 +58,7 @@ class Completion : public std::enable_shared_from_this<Completion> {
   void handle(Arrival& arrival);
   void stream_event(int32_t choice, Event& event);
   void collect_event(int32_t choice, Event& event);
-  void fail(const Event& event);
+  void fail(const ApiError& error);
   void complete();
   void send_whole();
   Usage total_usage() const;
@@ -71,8 +75,8 @@ class Completion : public std::enable_shared_from_this<Completion> {
   uint64_t seed_ = 0;
 
   // The I/O thread's.
-  bool begun_ = false;
-  bool done_ = false;
+  bool begun_ = false;                 // what start() wrote may be read
+  bool done_ = false;                  // the answer is complete, or on its way, or nobody wants it
   size_t n_finished_ = 0;              // requests
   std::vector<Usage> usage_;           // [prompts]
   std::vector<ChoiceAnswer> answers_;  // [prompts * n]
@@ -81,8 +85,8 @@ class Completion : public std::enable_shared_from_this<Completion> {
   std::atomic<bool> aborted_{false};
   std::mutex mutex_;  // guards what is below
   std::vector<std::weak_ptr<Request>> submitted_;
-  std::vector<Arrival> arrivals_;
-  bool drain_posted_ = false;
+  std::deque<Arrival> arrivals_;
+  bool drain_posted_ = true;  // drain() will be called; first by begin()
 };
 
 }  // namespace dbrx

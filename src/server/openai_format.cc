@@ -63,22 +63,33 @@ json::object chunk_envelope(const AnswerHead& head, ChunkUsage usage) {
   return object;
 }
 
-std::string event_of(const json::object& object) {
-  return "data: " + json::serialize(object) + "\n\n";
+// Adds a value to the end of a JSON list that is still open.
+void append_item(std::string& list, std::string_view value) {
+  if (list.back() != '[') list.push_back(',');
+  list.append(value);
 }
 
-json::object choice_json(int32_t index, json::value logprobs, json::value finish_reason) {
+// The text of an object with one field more, whose value is JSON text. The object is not empty.
+std::string with_field(const json::object& object, std::string_view name, std::string_view value) {
+  std::string text = json::serialize(object);
+  text.back() = ',';
+  text.append("\"").append(name).append("\":").append(value).append("}");
+  return text;
+}
+
+json::object choice_json(int32_t index, json::value finish_reason) {
   json::object choice;
   choice["index"] = index;
-  choice["logprobs"] = std::move(logprobs);
   choice["finish_reason"] = std::move(finish_reason);
   return choice;
 }
 
-json::array list_of(json::object only) {
-  json::array list;
-  list.emplace_back(std::move(only));
-  return list;
+// The event of a chunk with this one choice.
+std::string chunk_event(const json::object& chunk, const json::object& choice,
+                        std::string_view logprobs) {
+  return "data: " +
+         with_field(chunk, "choices", "[" + with_field(choice, "logprobs", logprobs) + "]") +
+         "\n\n";
 }
 
 }  // namespace
@@ -119,8 +130,8 @@ json::object usage_json(const Usage& usage) {
   return object;
 }
 
-json::value LogprobsFormat::chat(const std::vector<TokenInfo>& tokens) const {
-  json::array content;
+std::string LogprobsFormat::chat(const std::vector<TokenInfo>& tokens) const {
+  std::string content = "[";
   for (const TokenInfo& token : tokens) {
     json::object entry = token_json(tokenizer_.token_bytes(token.id), token.logprob);
     json::array top;
@@ -128,56 +139,47 @@ json::value LogprobsFormat::chat(const std::vector<TokenInfo>& tokens) const {
       top.push_back(token_json(tokenizer_.token_bytes(other.id), other.logprob));
     }
     entry["top_logprobs"] = std::move(top);
-    content.push_back(std::move(entry));
+    append_item(content, json::serialize(entry));
   }
-  json::object object;
-  object["content"] = std::move(content);
-  return object;
+  return "{\"content\":" + content + "]}";
 }
 
-json::value LogprobsFormat::completions(const std::vector<TokenInfo>& tokens,
+std::string LogprobsFormat::completions(const std::vector<TokenInfo>& tokens,
                                         int64_t& text_offset) const {
-  json::array texts, logprobs, tops, offsets;
+  std::string texts = "[", logprobs = "[", tops = "[", offsets = "[";
   for (const TokenInfo& token : tokens) {
     auto name = [&](int32_t id) {
       std::string_view bytes = tokenizer_.token_bytes(id);
       return is_utf8(bytes) ? std::string(bytes) : "bytes:" + token_text(bytes);
     };
-    texts.push_back(to_json(name(token.id)));
-    logprobs.push_back(json_logprob(token.logprob));
+    append_item(texts, json::serialize(to_json(name(token.id))));
+    append_item(logprobs, json::serialize(json::value(json_logprob(token.logprob))));
     json::object top;
     for (const TokenLogprob& other : token.top) {
       // Two ids may have one text: the likelier one, which comes first, keeps the place.
       top.emplace(name(other.id), json_logprob(other.logprob));
     }
     top.emplace(name(token.id), json_logprob(token.logprob));
-    tops.push_back(std::move(top));
-    offsets.push_back(text_offset);
+    append_item(tops, json::serialize(top));
+    append_item(offsets, std::to_string(text_offset));
     text_offset += count_characters(tokenizer_.token_bytes(token.id));
   }
-  json::object object;
-  object["tokens"] = std::move(texts);
-  object["token_logprobs"] = std::move(logprobs);
-  object["top_logprobs"] = std::move(tops);
-  object["text_offset"] = std::move(offsets);
-  return object;
+  return "{\"tokens\":" + texts + "],\"token_logprobs\":" + logprobs +
+         "],\"top_logprobs\":" + tops + "],\"text_offset\":" + offsets + "]}";
 }
 
 std::string role_chunk(const AnswerHead& head, int32_t choice, ChunkUsage usage) {
-  json::object object = chunk_envelope(head, usage);
-  json::object entry = choice_json(choice, nullptr, nullptr);
+  json::object entry = choice_json(choice, nullptr);
   json::object delta;
   delta["role"] = "assistant";
   delta["content"] = "";
   entry["delta"] = std::move(delta);
-  object["choices"] = list_of(std::move(entry));
-  return event_of(object);
+  return chunk_event(chunk_envelope(head, usage), entry, "null");
 }
 
 std::string text_chunk(const AnswerHead& head, int32_t choice, std::string_view text,
-                       json::value logprobs, ChunkUsage usage) {
-  json::object object = chunk_envelope(head, usage);
-  json::object entry = choice_json(choice, std::move(logprobs), nullptr);
+                       std::string_view logprobs, ChunkUsage usage) {
+  json::object entry = choice_json(choice, nullptr);
   if (head.endpoint == Endpoint::chat) {
     json::object delta;
     delta["content"] = to_json(text);
@@ -185,29 +187,27 @@ std::string text_chunk(const AnswerHead& head, int32_t choice, std::string_view 
   } else {
     entry["text"] = to_json(text);
   }
-  object["choices"] = list_of(std::move(entry));
-  return event_of(object);
+  return chunk_event(chunk_envelope(head, usage), entry, logprobs);
 }
 
 std::string finish_chunk(const AnswerHead& head, int32_t choice, FinishReason reason,
                          std::string_view stop_reason, uint64_t seed, ChunkUsage usage) {
   json::object object = chunk_envelope(head, usage);
   object["seed"] = static_cast<int64_t>(seed);
-  json::object entry = choice_json(choice, nullptr, to_json(finish_name(reason)));
+  json::object entry = choice_json(choice, to_json(finish_name(reason)));
   entry["stop_reason"] = text_or_null(stop_reason);
   if (head.endpoint == Endpoint::chat) {
     entry["delta"] = json::object();
   } else {
     entry["text"] = "";
   }
-  object["choices"] = list_of(std::move(entry));
-  return event_of(object);
+  return chunk_event(object, entry, "null");
 }
 
 std::string usage_chunk(const AnswerHead& head, const Usage& usage) {
   json::object object = chunk_envelope(head, {.mention = true, .usage = &usage});
   object["choices"] = json::array();
-  return event_of(object);
+  return "data: " + json::serialize(object) + "\n\n";
 }
 
 std::string error_event(const std::string& error_json) { return "data: " + error_json + "\n\n"; }
@@ -215,15 +215,14 @@ std::string error_event(const std::string& error_json) { return "data: " + error
 std::string whole_answer(const AnswerHead& head, const std::vector<ChoiceAnswer>& choices,
                          bool logprobs_wanted, const Usage& usage, const LogprobsFormat& format) {
   bool chat = head.endpoint == Endpoint::chat;
-  json::array list;
+  json::object object = envelope(head, chat ? "chat.completion" : "text_completion");
+  object["usage"] = usage_json(usage);
+  std::string answer = json::serialize(object);
+  answer.back() = ',';
+  answer += "\"choices\":[";
+  int32_t index = 0;
   for (const ChoiceAnswer& choice : choices) {
-    json::value logprobs = nullptr;
-    int64_t text_offset = 0;
-    if (logprobs_wanted) {
-      logprobs = chat ? format.chat(choice.tokens) : format.completions(choice.tokens, text_offset);
-    }
-    json::object entry = choice_json(static_cast<int32_t>(list.size()), std::move(logprobs),
-                                     to_json(finish_name(choice.finish)));
+    json::object entry = choice_json(index++, to_json(finish_name(choice.finish)));
     entry["stop_reason"] = text_or_null(choice.stop_reason);
     if (chat) {
       json::object message;
@@ -233,12 +232,15 @@ std::string whole_answer(const AnswerHead& head, const std::vector<ChoiceAnswer>
     } else {
       entry["text"] = to_json(choice.text);
     }
-    list.push_back(std::move(entry));
+    std::string logprobs = "null";
+    int64_t text_offset = 0;
+    if (logprobs_wanted) {
+      logprobs = chat ? format.chat(choice.tokens) : format.completions(choice.tokens, text_offset);
+    }
+    append_item(answer, with_field(entry, "logprobs", logprobs));
   }
-  json::object object = envelope(head, chat ? "chat.completion" : "text_completion");
-  object["choices"] = std::move(list);
-  object["usage"] = usage_json(usage);
-  return json::serialize(object);
+  answer += "]}";
+  return answer;
 }
 
 }  // namespace dbrx

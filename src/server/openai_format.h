@@ -37,16 +37,17 @@ struct ChoiceAnswer {
   std::string stop_reason;
 };
 
-// Turns tokens into the logprobs objects of both endpoints.
+// Writes the logprobs objects of both endpoints, as JSON texts: answers with many of them are
+// large, and a tree of JSON values many times as large.
 class LogprobsFormat {
  public:
   explicit LogprobsFormat(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
 
   // {"content": [{"token", "logprob", "bytes", "top_logprobs"}]}
-  boost::json::value chat(const std::vector<TokenInfo>& tokens) const;
+  std::string chat(const std::vector<TokenInfo>& tokens) const;
   // {"tokens", "token_logprobs", "top_logprobs", "text_offset"}; offsets count characters, from
   // text_offset on, which is moved behind these tokens.
-  boost::json::value completions(const std::vector<TokenInfo>& tokens, int64_t& text_offset) const;
+  std::string completions(const std::vector<TokenInfo>& tokens, int64_t& text_offset) const;
 
  private:
   const Tokenizer& tokenizer_;
@@ -66,9 +67,9 @@ boost::json::object usage_json(const Usage& usage);
 
 // The objects of a stream, each as "data: {...}\n\n".
 std::string role_chunk(const AnswerHead& head, int32_t choice, ChunkUsage usage);
-// logprobs: null when not asked for.
+// logprobs: of LogprobsFormat, or "null" when not asked for.
 std::string text_chunk(const AnswerHead& head, int32_t choice, std::string_view text,
-                       boost::json::value logprobs, ChunkUsage usage);
+                       std::string_view logprobs, ChunkUsage usage);
 std::string finish_chunk(const AnswerHead& head, int32_t choice, FinishReason reason,
                          std::string_view stop_reason, uint64_t seed, ChunkUsage usage);
 std::string usage_chunk(const AnswerHead& head, const Usage& usage);

@@ -1,8 +1,7 @@
 #include "server/openai_messages.h"
 
-#include <algorithm>
-
 #include "server/api_error.h"
+#include "server/openai_params.h"
 
 namespace dbrx {
 namespace json = boost::json;
@@ -25,7 +24,14 @@ std::string parse_role(const JsonFields& message) {
   bad_value(name, expected, *value);
 }
 
-std::string parse_part(const json::value& value, const std::string& name) {
+// Whether a field that is not understood says nothing.
+bool is_empty(const json::value& value) {
+  return value.is_null() || (value.is_array() && value.get_array().empty()) ||
+         (value.is_string() && value.get_string().empty());
+}
+
+std::string parse_part(const json::value& value, const std::string& name,
+                       std::vector<std::string>& ignored) {
   if (value.is_string()) return std::string(value.get_string());
   if (!value.is_object()) bad_value(name, "{\"type\": \"text\", \"text\": ...}", value);
   JsonFields part(value.get_object(), name + ".");
@@ -38,10 +44,15 @@ std::string parse_part(const json::value& value, const std::string& name) {
   }
   std::optional<std::string> text = part.string("text");
   if (!type || !text) bad_value(name, "{\"type\": \"text\", \"text\": ...}", value);
+  for (const auto& [key, member] : value.get_object()) {
+    if (key == "type" || key == "text" || is_empty(member)) continue;
+    add_ignored(ignored, "messages[].content[]." + std::string(key));
+  }
   return *text;
 }
 
-std::string parse_content(const JsonFields& message, const std::string& role) {
+std::string parse_content(const JsonFields& message, const std::string& role,
+                          std::vector<std::string>& ignored) {
   const json::value* value = message.find("content");
   const std::string name = message.full_name("content");
   if (!value) {
@@ -54,7 +65,7 @@ std::string parse_content(const JsonFields& message, const std::string& role) {
   size_t i = 0;
   for (const json::value& part : value->get_array()) {
     if (i > 0) text.push_back('\n');
-    text += parse_part(part, name + "[" + std::to_string(i++) + "]");
+    text += parse_part(part, name + "[" + std::to_string(i++) + "]", ignored);
   }
   return text;
 }
@@ -64,27 +75,31 @@ std::string parse_content(const JsonFields& message, const std::string& role) {
 void check_other_fields(const json::object& object, const JsonFields& message,
                         std::vector<std::string>& ignored) {
   for (const auto& [key, value] : object) {
-    if (key == "role" || key == "content") continue;
-    bool empty = value.is_null() || (value.is_array() && value.get_array().empty()) ||
-                 (value.is_string() && value.get_string().empty());
-    if (empty) continue;
+    if (key == "role" || key == "content" || is_empty(value)) continue;
     if (key == "tool_calls" || key == "function_call" || key == "audio" || key == "tool_call_id") {
       std::string name = message.full_name(key);
       throw ApiError(400, name + ": not supported by this server", name, "unsupported_parameter");
     }
-    std::string name = "messages[]." + std::string(key);
-    if (std::find(ignored.begin(), ignored.end(), name) == ignored.end()) ignored.push_back(name);
+    add_ignored(ignored, "messages[]." + std::string(key));
   }
 }
 
 }  // namespace
 
-std::vector<ChatMessage> parse_messages(const JsonFields& fields,
+std::vector<ChatMessage> parse_messages(const JsonFields& fields, int64_t max_context,
                                         std::vector<std::string>& ignored) {
   const json::value* value = fields.find("messages");
   if (!value) throw ApiError(400, "messages: this field is required", "messages", "missing_field");
   if (!value->is_array() || value->get_array().empty()) {
     bad_value("messages", "a list of at least one message", *value);
+  }
+  const size_t n_messages = value->get_array().size();
+  if (n_messages > static_cast<size_t>(max_context)) {
+    throw ApiError(400,
+                   "the context of this model is " + std::to_string(max_context) +
+                       " tokens; there are " + std::to_string(n_messages) +
+                       " messages, each of at least one token: send fewer",
+                   "messages", "context_length_exceeded");
   }
   std::vector<ChatMessage> messages;
   for (const json::value& item : value->get_array()) {
@@ -92,7 +107,7 @@ std::vector<ChatMessage> parse_messages(const JsonFields& fields,
     if (!item.is_object()) bad_value(name, "an object with role and content", item);
     JsonFields message(item.get_object(), name + ".");
     std::string role = parse_role(message);
-    std::string content = parse_content(message, role);
+    std::string content = parse_content(message, role, ignored);
     check_other_fields(item.get_object(), message, ignored);
     messages.push_back({std::move(role), std::move(content)});
   }

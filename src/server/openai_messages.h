@@ -1,6 +1,7 @@
 // The field `messages` of a chat request -> roles and texts.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -9,8 +10,9 @@
 
 namespace dbrx {
 
-// Throws ApiError(400). Adds unknown fields of messages to ignored, as "messages[].field".
-std::vector<ChatMessage> parse_messages(const JsonFields& fields,
+// Throws ApiError(400). max_context: tokens; there can't be more messages. Adds unknown fields of
+// messages to ignored, as "messages[].field" and "messages[].content[].field".
+std::vector<ChatMessage> parse_messages(const JsonFields& fields, int64_t max_context,
                                         std::vector<std::string>& ignored);
 
 }  // namespace dbrx

@@ -8,6 +8,8 @@ namespace dbrx {
 namespace json = boost::json;
 namespace {
 
+constexpr size_t kMaxIgnored = 256;
+
 bool same_value(const json::value& a, const json::value& b) {
   if (a.is_number() && b.is_number()) return a.to_number<double>() == b.to_number<double>();
   return a == b;
@@ -21,6 +23,12 @@ const Parameter* find_parameter(std::string_view name) {
 }
 
 }  // namespace
+
+void add_ignored(std::vector<std::string>& ignored, std::string name) {
+  if (ignored.size() >= kMaxIgnored) return;
+  if (std::find(ignored.begin(), ignored.end(), name) != ignored.end()) return;
+  ignored.push_back(std::move(name));
+}
 
 bool asks_for_nothing(const json::value& value, std::string_view neutral) {
   json::value list = json::parse(neutral);
@@ -47,7 +55,7 @@ std::vector<std::string> check_parameters(Endpoint endpoint, const json::object&
         throw ApiError(400, name + ": unknown parameter (this server runs with --strict-params)",
                        name, "unknown_parameter");
       }
-      unknown.push_back(name);
+      add_ignored(unknown, std::move(name));
       continue;
     }
     Support support = endpoint == Endpoint::chat ? parameter->chat : parameter->completions;

@@ -30,8 +30,11 @@ struct Parameter {
 
 std::span<const Parameter> parameter_table();
 
+// Adds the name of an unknown field, once each and 256 names at most: who looks at them sees fewer.
+void add_ignored(std::vector<std::string>& ignored, std::string name);
+
 // Checks all names of a request. Throws ApiError(400) for a refused one, and with `strict` for one
-// that is not in the table. Returns the unknown names.
+// that is not in the table. Returns the unknown names (add_ignored).
 std::vector<std::string> check_parameters(Endpoint endpoint, const boost::json::object& fields,
                                           bool strict);
 

@@ -42,6 +42,7 @@ constexpr Parameter kTable[] = {
     {"user", N, N},
     {"metadata", N, N},
     {"safety_identifier", N, N},
+    {"prediction", N, N},  // a guess of the answer that may make it come sooner
     {"prompt_cache_key", N, N},
     {"prompt_cache_retention", N, N},
     {"cache_prompt", N, N},
@@ -75,7 +76,6 @@ constexpr Parameter kTable[] = {
     {"return_tokens_as_token_ids", R, R},
     {"modalities", R, R, R"([["text"]])"},
     {"audio", R, R},
-    {"prediction", R, R},
     {"reasoning_effort", R, R, R"(["none"])"},
     {"reasoning", R, R},
     {"thinking", R, R},

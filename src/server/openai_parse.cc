@@ -4,6 +4,7 @@
 #include <charconv>
 #include <limits>
 
+#include "engine/validate.h"
 #include "server/api_error.h"
 #include "server/json_fields.h"
 #include "server/openai_messages.h"
@@ -14,7 +15,6 @@ namespace {
 
 constexpr int64_t kMaxInt64 = std::numeric_limits<int64_t>::max();
 constexpr int64_t kMinInt64 = std::numeric_limits<int64_t>::min();
-constexpr size_t kMaxStops = 16;
 constexpr size_t kMaxStopTokenIds = 256;
 constexpr int32_t kMaxTopLogprobs = 20;
 
@@ -104,19 +104,21 @@ SamplingParams parse_sampling(const JsonFields& fields, int32_t n_ids) {
 std::vector<std::string> parse_stop_strings(const JsonFields& fields) {
   const json::value* value = fields.find("stop");
   if (!value) return {};
-  const std::string expected =
-      "a string or a list of at most " + std::to_string(kMaxStops) + " strings, none of them empty";
+  const std::string expected = "a string or a list of at most " + std::to_string(kMaxStops) +
+                               " strings, none of them empty or longer than " +
+                               std::to_string(kMaxStopBytes) + " bytes";
   std::vector<std::string> stops;
   auto add = [&](const json::value& item) {
-    if (!item.is_string() || item.get_string().empty()) bad_value("stop", expected, *value);
-    stops.emplace_back(item.get_string());
+    const json::string* text = item.if_string();
+    if (!text || text->empty() || text->size() > kMaxStopBytes) bad_value("stop", expected, *value);
+    stops.emplace_back(*text);
   };
   if (!value->is_array()) {
     add(*value);
     return stops;
   }
+  if (value->get_array().size() > kMaxStops) bad_value("stop", expected, *value);
   for (const json::value& item : value->get_array()) add(item);
-  if (stops.size() > kMaxStops) bad_value("stop", expected, *value);
   return stops;
 }
 
@@ -149,6 +151,19 @@ std::optional<int32_t> parse_logprobs(Endpoint endpoint, const JsonFields& field
   return wanted ? std::optional(static_cast<int32_t>(n.value_or(0))) : std::nullopt;
 }
 
+int32_t parse_n(const JsonFields& fields, size_t n_prompts, const ParseOptions& options) {
+  const int64_t n = fields.integer("n", 1, options.max_choices).value_or(1);
+  const int64_t n_all = n * static_cast<int64_t>(n_prompts);
+  if (n_all > options.max_all_choices) {
+    throw ApiError(400,
+                   "n: " + std::to_string(n) + " choices for each of " + std::to_string(n_prompts) +
+                       " prompts are " + std::to_string(n_all) + "; one request gets " +
+                       std::to_string(options.max_all_choices) + " at most: send several",
+                   "n", "invalid_value");
+  }
+  return static_cast<int32_t>(n);
+}
+
 std::optional<int64_t> parse_max_tokens(const JsonFields& fields) {
   auto old_name = fields.integer("max_tokens", 1, kMaxInt64);
   auto new_name = fields.integer("max_completion_tokens", 1, kMaxInt64);
@@ -167,8 +182,7 @@ void parse_stream(const JsonFields& fields, CompletionRequest& request) {
   }
   JsonFields options(value->get_object(), "stream_options.");
   request.include_usage = options.boolean("include_usage").value_or(false);
-  request.continuous_usage =
-      options.boolean("continuous_usage_stats").value_or(false) && request.include_usage;
+  request.continuous_usage = options.boolean("continuous_usage_stats").value_or(false);
   for (const auto& [key, member] : value->get_object()) {
     if (key == "include_usage" || key == "continuous_usage_stats") continue;
     if (key == "include_obfuscation") {  // padding against eavesdroppers; ours has none
@@ -176,7 +190,7 @@ void parse_stream(const JsonFields& fields, CompletionRequest& request) {
       throw ApiError(400, "stream_options.include_obfuscation: not supported by this server",
                      "stream_options.include_obfuscation", "unsupported_parameter");
     }
-    request.ignored.push_back(options.full_name(key));
+    add_ignored(request.ignored, options.full_name(key));
   }
 }
 
@@ -196,12 +210,12 @@ CompletionRequest parse_completion_request(Endpoint endpoint, std::string_view b
   request.ignored = check_parameters(endpoint, object, options.strict_params);
   request.model = fields.string("model");
   if (endpoint == Endpoint::chat) {
-    request.messages = parse_messages(fields, request.ignored);
+    request.messages = parse_messages(fields, options.max_context, request.ignored);
   } else {
     request.prompts = parse_prompts(fields, options);
   }
   request.max_tokens = parse_max_tokens(fields);
-  request.n = static_cast<int32_t>(fields.integer("n", 1, options.max_choices).value_or(1));
+  request.n = parse_n(fields, request.prompts.size(), options);
   request.sampling = parse_sampling(fields, options.n_ids);
   request.stop = parse_stop_rules(fields, options.n_ids);
   request.seed = fields.integer("seed", kMinInt64, kMaxInt64);

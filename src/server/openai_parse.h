@@ -21,7 +21,9 @@ struct ParseOptions {
   bool strict_params = false;
   int32_t max_choices = 128;  // of n, and so of one prompt
   int32_t max_prompts = 256;
-  int32_t n_ids = 0;  // of the tokenizer
+  int32_t max_all_choices = 1024;  // of all prompts together
+  int32_t n_ids = 0;               // of the tokenizer
+  int64_t max_context = 0;         // tokens
 };
 
 struct CompletionRequest {
@@ -37,7 +39,7 @@ struct CompletionRequest {
   std::optional<int32_t> top_logprobs;
   bool stream = false;
   bool include_usage = false;     // a last chunk with the usage
-  bool continuous_usage = false;  // usage in every chunk, too
+  bool continuous_usage = false;  // usage in every chunk
   bool skip_special_tokens = true;
   int32_t priority = 0;
   std::vector<std::string> ignored;  // names of unknown fields

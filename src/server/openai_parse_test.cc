@@ -6,6 +6,7 @@
 #include <iterator>
 #include <limits>
 #include <set>
+#include <sstream>
 
 #include "server/api_error.h"
 #include "server/json_fields.h"
@@ -13,7 +14,8 @@
 namespace dbrx {
 namespace {
 
-constexpr ParseOptions kOptions{.max_choices = 8, .max_prompts = 4, .n_ids = 100};
+constexpr ParseOptions kOptions{
+    .max_choices = 8, .max_prompts = 4, .max_all_choices = 20, .n_ids = 100, .max_context = 300};
 
 // A chat or completion request with these further fields.
 CompletionRequest chat(const std::string& fields, ParseOptions options = kOptions) {
@@ -25,8 +27,8 @@ CompletionRequest complete(const std::string& fields) {
   return parse_completion_request(Endpoint::completions, R"({"prompt": "x", )" + fields + "}",
                                   kOptions);
 }
-CompletionRequest with_messages(const std::string& messages) {
-  return parse_completion_request(Endpoint::chat, R"({"messages": )" + messages + "}", kOptions);
+CompletionRequest with_messages(const std::string& messages, ParseOptions options = kOptions) {
+  return parse_completion_request(Endpoint::chat, R"({"messages": )" + messages + "}", options);
 }
 
 // The error of a call that must fail with 400, as "param|message".
@@ -155,6 +157,25 @@ TEST(OpenAiParse, ReadsStopStrings) {
   }
 }
 
+TEST(OpenAiParse, BoundsTheLengthOfStopStrings) {
+  const std::string longest(1024, 's');
+  EXPECT_EQ(chat(R"("stop": [")" + longest + R"("])").stop.stop.front(), longest);
+  EXPECT_NE(chat_refusal(R"("stop": ")" + longest + R"(s")").find("1024 bytes"), std::string::npos);
+}
+
+TEST(OpenAiParse, BoundsTheChoicesOfAllPromptsTogether) {
+  EXPECT_EQ(
+      parse_completion_request(Endpoint::completions, R"({"prompt": ["a", "b"], "n": 8})", kOptions)
+          .n,
+      8);
+  const std::string found = refusal([] {
+    parse_completion_request(Endpoint::completions, R"({"prompt": ["a", "b", "c"], "n": 8})",
+                             kOptions);
+  });
+  EXPECT_TRUE(found.starts_with("n|")) << found;
+  EXPECT_NE(found.find("24; one request gets 20"), std::string::npos) << found;
+}
+
 TEST(OpenAiParse, ReadsLogitBias) {
   EXPECT_TRUE(chat(R"("logit_bias": {})").sampling.logit_bias.empty());
   for (const char* wrong : {R"({"x": 1})", R"({"100": 1})", R"({"-1": 1})", R"({"1": 101})",
@@ -182,6 +203,9 @@ TEST(OpenAiParse, TakesStreamOptionsOnlyWithAStream) {
   CompletionRequest r =
       chat(R"("stream": true, "stream_options": {"include_usage": true, "zzz": 1})");
   EXPECT_EQ(r.ignored, (std::vector<std::string>{"stream_options.zzz"}));
+  r = chat(R"("stream": true, "stream_options": {"continuous_usage_stats": true})");
+  EXPECT_TRUE(r.continuous_usage);
+  EXPECT_FALSE(r.include_usage);
 }
 
 TEST(OpenAiParse, ReadsAllFormsOfPrompts) {
@@ -241,16 +265,41 @@ TEST(OpenAiParse, NamesIgnoredFieldsOfMessages) {
   CompletionRequest r = with_messages(
       R"([{"role": "user", "content": "a", "name": "bob"}, {"role": "user", "content": "a", "name": "eve"}])");
   EXPECT_EQ(r.ignored, (std::vector<std::string>{"messages[].name"}));
+  const std::string parts =
+      R"([{"role": "user", "content": [{"type": "text", "text": "a", "cache_control": {"type": "x"},
+           "annotations": []}, {"type": "text", "text": "b", "cache_control": 1}]}])";
+  EXPECT_EQ(with_messages(parts).ignored,
+            (std::vector<std::string>{"messages[].content[].cache_control"}));
   ParseOptions strict = kOptions;
   strict.strict_params = true;
   EXPECT_TRUE(refusal([&] { chat(R"("zzz": 1)", strict); }).starts_with("zzz|"));
+  EXPECT_TRUE(refusal([&] {
+                with_messages(parts, strict);
+              }).starts_with("messages[].content[].cache_control|"));
   EXPECT_NO_THROW(chat(R"("user": "bob")", strict));
+}
+
+TEST(OpenAiParse, BoundsTheMessagesAndTheIgnoredNames) {
+  auto messages = [](int n) {
+    std::string list;
+    for (int i = 0; i < n; ++i) {
+      list += std::string(i > 0 ? "," : "[") + R"({"role": "user", "content": "a", "f)" +
+              std::to_string(i) + R"(": 1})";
+    }
+    return list + "]";
+  };
+  CompletionRequest r = with_messages(messages(300));
+  EXPECT_EQ(r.messages.size(), 300u);
+  EXPECT_EQ(r.ignored.size(), 256u);
+  const std::string found = message_refusal(messages(301));
+  EXPECT_TRUE(found.starts_with("messages|")) << found;
+  EXPECT_NE(found.find("300 tokens; there are 301 messages"), std::string::npos) << found;
 }
 
 TEST(OpenAiParams, RefusesKnownParametersUnlessTheyAskForNothing) {
   EXPECT_TRUE(chat_refusal(R"("tools": [{"type": "function"}])").starts_with("tools|"));
   EXPECT_EQ(chat_refusal(R"("tools": [], "tool_choice": "none", "store": false, "best_of": 1.0,
-      "response_format": {"type": "text"}, "modalities": ["text"], "service_tier": "auto",
+      "response_format": {"type": "text"}, "prediction": {"type": "content"}, "modalities": ["text"], "service_tier": "auto",
       "add_generation_prompt": true, "length_penalty": 1, "suffix": "", "audio": null)"),
             "accepted");
   EXPECT_TRUE(chat_refusal(R"("response_format": {"type": "json_object"})")
@@ -264,14 +313,45 @@ TEST(OpenAiParams, RefusesKnownParametersUnlessTheyAskForNothing) {
   EXPECT_NE(chat_refusal(R"("prompt": "a")").find("/v1/completions"), std::string::npos);
 }
 
-TEST(OpenAiParams, StandsInTheDocumentation) {
+// What stands in backquotes.
+std::set<std::string> quoted_names(const std::string& text) {
+  std::set<std::string> names;
+  std::istringstream pieces(text);
+  std::string outside, inside;
+  while (std::getline(pieces, outside, '`') && std::getline(pieces, inside, '`')) {
+    names.insert(inside);
+  }
+  return names;
+}
+
+std::set<std::string> names_in_table(Support support) {
+  std::set<std::string> names;
+  for (const Parameter& p : parameter_table()) {
+    // Some are used by one of the routes and refused by the other.
+    const Support most = p.completions == Support::used ? Support::used : p.chat;
+    if (most == support) names.insert(std::string(p.name));
+  }
+  return names;
+}
+
+TEST(OpenAiParams, AreThoseOfTheDocumentation) {
   std::ifstream file("docs/api.md");
   ASSERT_TRUE(file) << "run the tests in the repository's root";
   const std::string page{std::istreambuf_iterator<char>(file), {}};
-  for (const Parameter& parameter : parameter_table()) {
-    EXPECT_NE(page.find("`" + std::string(parameter.name) + "`"), std::string::npos)
-        << parameter.name;
+  auto section = [&](const std::string& title, const std::string& first) {
+    const size_t begin = page.find(first, page.find("\n### " + title + "\n"));
+    return page.substr(begin, page.find("\n### ", begin) - begin);
+  };
+  std::string first_cells;
+  const std::string used = section("Used", "\n| `");
+  for (size_t at = 0; (at = used.find("\n| `", at)) != std::string::npos;) {
+    const size_t end = used.find(" |", at + 3);
+    first_cells += used.substr(at, end - at);
+    at = end;
   }
+  EXPECT_EQ(quoted_names(first_cells), names_in_table(Support::used));
+  EXPECT_EQ(quoted_names(section("Without effect", "\n\n")), names_in_table(Support::no_effect));
+  EXPECT_EQ(quoted_names(section("Refused", "\n* ")), names_in_table(Support::refused));
 }
 
 TEST(OpenAiParams, HasNoNameTwice) {

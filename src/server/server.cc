@@ -35,7 +35,8 @@ int64_t seconds_since_1970() {
   return std::chrono::duration_cast<std::chrono::seconds>(now).count();
 }
 
-// Knows whether the engine gets on: a process that listens is not yet one that answers.
+// Knows whether the engine gets on: a process that listens is not yet one that answers. To be
+// looked at often: what happens between two looks counts from the second.
 class EngineWatch {
  public:
   EngineWatch(const Engine& engine, Clock::duration limit) : engine_(engine), limit_(limit) {}
@@ -43,7 +44,8 @@ class EngineWatch {
   void look() {
     EngineStats stats = engine_.stats();
     bool idle = stats.running == 0 && stats.waiting == 0;
-    if (idle || stats.steps != steps_) progress_at_ = Clock::now();
+    if (idle || was_idle_ || stats.steps != steps_) progress_at_ = Clock::now();
+    was_idle_ = idle;
     steps_ = stats.steps;
   }
 
@@ -52,6 +54,7 @@ class EngineWatch {
  private:
   const Engine& engine_;
   Clock::duration limit_;
+  bool was_idle_ = true;
   int64_t steps_ = 0;
   Clock::time_point progress_at_ = Clock::now();
 };
@@ -86,7 +89,8 @@ struct Server::State {
                  .created = seconds_since_1970(),
                  .parse = {.strict_params = options.strict_params,
                            .max_choices = options.max_choices,
-                           .n_ids = tokenizer.n_ids()},
+                           .n_ids = tokenizer.n_ids(),
+                           .max_context = engine.max_context()},
                  .max_token_bytes = longest_token(tokenizer),
                  .unknown_names = {}},
         watch(engine, options.stall_timeout),
@@ -101,7 +105,7 @@ struct Server::State {
 
   std::vector<Route> make_routes();
   HttpResponse index() const;
-  HttpResponse health() const;
+  HttpResponse health();
 
   ServerOptions options;
   OpenAiServices services;
@@ -149,7 +153,8 @@ HttpResponse Server::State::index() const {
   return response;
 }
 
-HttpResponse Server::State::health() const {
+HttpResponse Server::State::health() {
+  watch.look();
   if (watch.is_stalled()) {
     return error_response(ApiError(503, "the engine has made no step for too long", "", "stalled"));
   }

@@ -97,6 +97,17 @@ TEST(Server, MentionsUsageInStreamsOnlyWhenAsked) {
   EXPECT_EQ(text_at(stream_objects(answer.body).at(1), "/usage/completion_tokens"), "1");
 }
 
+TEST(Server, WritesTheUsageSoFarIntoEveryChunkWithoutALastOne) {
+  FakeServer server;
+  TestAnswer answer = server.complete(R"({"prompt": "a", "max_tokens": 2, "stream": true,
+      "stream_options": {"continuous_usage_stats": true}})");
+  std::vector<json::value> objects = stream_objects(answer.body);
+  ASSERT_EQ(objects.size(), 4u) << answer.body;
+  EXPECT_EQ(text_at(objects[0], "/usage/completion_tokens"), "1");
+  EXPECT_EQ(text_at(objects[2], "/usage/completion_tokens"), "2");
+  EXPECT_EQ(text_at(objects[2], "/choices/0/finish_reason"), "length");
+}
+
 TEST(Server, StreamsCompletions) {
   FakeServer server;
   TestAnswer answer = server.complete(R"({"prompt": "x", "stream": true})");
@@ -206,6 +217,19 @@ TEST(Server, RefusesWhatDoesNotFitTheContextWithTheNumbers) {
   EXPECT_EQ(server.complete(R"({"prompt": ")" + prompt + R"("})").status, 400);
   body = json::parse(server.complete(R"({"prompt": ")" + prompt.substr(4) + R"("})").body);
   EXPECT_EQ(text_at(body, "/usage/completion_tokens"), "4");  // clipped from 16
+}
+
+TEST(Server, SendsWholeAnswersOnlyUpToASize) {
+  FakeServer server({.max_context = 16 << 10});
+  const std::string request =
+      R"({"prompt": "a", "stop": "c", "max_tokens": 8192, "n": 8, "logprobs": )";
+  EXPECT_EQ(server.complete(request + "15}").status, 200);  // 8192 * 8 * 16: just as many
+  TestAnswer answer = server.complete(request + "16}");
+  EXPECT_EQ(answer.status, 400);
+  EXPECT_NE(answer.body.find("set stream to true"), std::string::npos) << answer.body;
+  EXPECT_NE(answer.body.find("1048576"), std::string::npos) << answer.body;
+  answer = server.complete(request + R"(16, "stream": true})");
+  EXPECT_TRUE(answer.body.ends_with("data: [DONE]\n\n")) << answer.body;
 }
 
 TEST(Server, RefusesTextsThatCanNotFitWithoutTokenizingThem) {

@@ -16,16 +16,16 @@ namespace json = boost::json;
 
 constexpr size_t kMaxIndexBytes = size_t{64} << 20;
 
-// What the directory holds instead of safetensors, so that the error can name it.
-std::string other_weights(const fs::path& dir) {
-  for (const fs::directory_entry& entry : fs::directory_iterator(dir)) {
-    const std::string name = entry.path().filename().string();
-    if (name.ends_with(".gguf")) return "a GGUF file (" + name + ")";
-    if (name.ends_with(".bin") || name.ends_with(".pt") || name.ends_with(".pth")) {
-      return "a PyTorch pickle (" + name + ")";
-    }
-    if (name.ends_with(".npz")) return "an NPZ archive (" + name + ")";
+std::string foreign_file(const std::string& name) {
+  if (name.ends_with(".gguf")) return "a GGUF file (" + name + ")";
+  if (name == "quantize_config.json" || name.starts_with("gptq_model")) {
+    return "a GPTQ checkpoint (" + name + ")";
   }
+  if (name == "quant_config.json") return "an AWQ checkpoint (" + name + ")";
+  if (name.ends_with(".bin") || name.ends_with(".pt") || name.ends_with(".pth")) {
+    return "a PyTorch pickle (" + name + ")";
+  }
+  if (name.ends_with(".npz")) return "an NPZ archive (" + name + ")";
   return "";
 }
 
@@ -52,6 +52,15 @@ std::map<std::string, std::string> read_index(const fs::path& path) {
 
 }  // namespace
 
+std::string foreign_weights(const fs::path& path) {
+  if (!fs::is_directory(path)) return foreign_file(path.filename().string());
+  for (const fs::directory_entry& entry : fs::directory_iterator(path)) {
+    const std::string name = foreign_file(entry.path().filename().string());
+    if (!name.empty()) return name;
+  }
+  return "";
+}
+
 Checkpoint Checkpoint::open(const fs::path& dir) {
   if (!fs::is_directory(dir)) {
     throw Error(Code::not_found, dir.string() + ": no such model directory");
@@ -62,7 +71,7 @@ Checkpoint Checkpoint::open(const fs::path& dir) {
   const fs::path index_path = dir / "model.safetensors.index.json";
   if (!fs::exists(index_path)) {
     if (!fs::exists(single)) {
-      const std::string other = other_weights(dir);
+      const std::string other = foreign_weights(dir);
       if (other.empty()) {
         throw Error(Code::not_found, dir.string() +
                                          ": neither model.safetensors nor "

@@ -10,6 +10,10 @@
 
 namespace dbrx {
 
+// What `path`, a model directory or a file, holds instead of a safetensors checkpoint, in words for
+// an error: "a GGUF file (x.gguf)". Empty where nothing of the kind is there.
+std::string foreign_weights(const std::filesystem::path& path);
+
 class Checkpoint {
  public:
   // Maps every shard and reads every header. Throws Error: the directory or a shard is missing, a

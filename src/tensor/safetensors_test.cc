@@ -9,8 +9,8 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/temporary_folder.h"
 #include "tensor/checkpoint.h"
-#include "tensor/temporary_folder_test.h"
 
 namespace dbrx {
 namespace {

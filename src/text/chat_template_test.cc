@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "base/temporary_folder.h"
 #include "text/special_guard.h"
 #include "text/tiny_tokenizer.h"
 
@@ -39,7 +40,7 @@ const std::string default_system =
     "<|im_start|>system\nYou are a test — 'brief'.\nNo lyrics.<|im_end|>\n";
 
 ChatTemplate from_source(std::string_view source, std::string_view config = "{}") {
-  const tiny::TempDir dir;
+  const TemporaryFolder dir;
   dir.write("chat_template.jinja", source);
   dir.write("tokenizer_config.json", config);
   return ChatTemplate::load(dir.path()).value();
@@ -331,7 +332,7 @@ TEST(HostileTemplate, EndsWithAnError) {
 }
 
 TEST(TemplateLoad, TheJinjaFileGoesBeforeTheConfig) {
-  const tiny::TempDir dir;
+  const TemporaryFolder dir;
   const Messages messages = {{"user", "a"}};
   EXPECT_FALSE(ChatTemplate::load(dir.path()).has_value());
   dir.write("tokenizer_config.json", R"({"bos_token": "<b>"})");
@@ -346,7 +347,7 @@ TEST(TemplateLoad, TheJinjaFileGoesBeforeTheConfig) {
 }
 
 TEST(TemplateLoad, OfAListTheDefaultIsTaken) {
-  const tiny::TempDir dir;
+  const TemporaryFolder dir;
   dir.write("tokenizer_config.json", R"({"chat_template": [{"name": "rag", "template": "r"},
                                         {"name": "default", "template": "d"}]})");
   EXPECT_EQ(ChatTemplate::load(dir.path())->render(Messages{{"user", ""}}, false), "d");
@@ -355,7 +356,7 @@ TEST(TemplateLoad, OfAListTheDefaultIsTaken) {
 }
 
 TEST(TemplateLoad, DamageIsAnErrorThatNamesTheFile) {
-  const tiny::TempDir dir;
+  const TemporaryFolder dir;
   const auto error = [&] { return error_of([&] { ChatTemplate::load(dir.path()); }); };
   dir.write("tokenizer_config.json", "{");
   EXPECT_EQ(error().first, Code::corrupt);

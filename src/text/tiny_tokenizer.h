@@ -1,12 +1,8 @@
-// For tests only: a byte-level BPE tokenizer of a few hundred tokens, made on the spot, and a
-// directory that disappears with its test.
+// For tests only: a byte-level BPE tokenizer of a few hundred tokens, made on the
+// spot.
 #pragma once
 
-#include <unistd.h>
-
 #include <cstdint>
-#include <filesystem>
-#include <fstream>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -90,25 +86,5 @@ inline std::string tokenizer_json(const TokenizerSpec& spec = {}) {
          (spec.ignore_merges ? "true" : "false") + R"(,"vocab":{)" + vocab + R"(},"merges":[)" +
          merges + "]}}";
 }
-
-class TempDir {
- public:
-  TempDir() {
-    std::string name = (std::filesystem::temp_directory_path() / "dbrx_text_XXXXXX").string();
-    path_ = mkdtemp(name.data());
-  }
-  ~TempDir() { std::filesystem::remove_all(path_); }
-  TempDir(const TempDir&) = delete;
-  TempDir& operator=(const TempDir&) = delete;
-
-  const std::filesystem::path& path() const { return path_; }
-  std::filesystem::path write(const std::string& name, std::string_view content) const {
-    std::ofstream(path_ / name, std::ios::binary) << content;
-    return path_ / name;
-  }
-
- private:
-  std::filesystem::path path_;
-};
 
 }  // namespace dbrx::tiny

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "base/error.h"
+#include "base/temporary_folder.h"
 #include "text/tiny_tokenizer.h"
 
 namespace dbrx {
@@ -206,13 +207,13 @@ TEST(Tokenizer, TextThatIsNotUtf8IsRefused) {
 }
 
 TEST(TokenizerLoad, ReadsTheDirectory) {
-  const tiny::TempDir dir;
+  const TemporaryFolder dir;
   dir.write("tokenizer.json", tiny::tokenizer_json());
   EXPECT_EQ(Tokenizer::load(dir.path()).encode("hello", Specials::as_text), Ids{259});
 }
 
 TEST(TokenizerLoad, SaysWhatToDoWithoutTokenizerJson) {
-  const tiny::TempDir dir;
+  const TemporaryFolder dir;
   const auto load = [&] { return error_of([&] { Tokenizer::load(dir.path()); }); };
   EXPECT_EQ(load().first, Code::not_found);
   EXPECT_NE(load().second.find("tokenizer.json is missing"), std::string::npos);

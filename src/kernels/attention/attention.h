@@ -41,13 +41,15 @@ namespace dbrx {
 
 constexpr int64_t kKvBlockTokens = 64;    // tokens of one cache block, and of one softmax block
 constexpr int64_t kAttentionSplit = 256;  // tokens of one split
+constexpr int64_t kMaxHeadDim = 256;
 
 // One layer's cache. A block holds kKvBlockTokens tokens of one sequence; slot = block * 64 +
 // offset.
 //   f32:  keys [block][kv_head][head_dim][64],          values [block][kv_head][64][head_dim]
 //   bf16: keys [block][kv_head][head_dim / 2][64][2],   values [block][kv_head][32][head_dim][2]
 // (keys with tokens innermost, so that 16 scores are one vector; bf16 in pairs along the summed
-// dimension). Slots never written are zero, since 0 x NaN is NaN. head_dim must be a multiple of 2.
+// dimension). Slots never written are zero, since 0 x NaN is NaN. head_dim must be a multiple of 2,
+// at most kMaxHeadDim.
 struct KvLayer {
   std::byte* keys = nullptr;
   std::byte* values = nullptr;

@@ -11,8 +11,6 @@
 
 namespace dbrx {
 
-constexpr int64_t kMaxHeadDim = 256;
-
 struct AttentionTask {
   const float* q = nullptr;  // [n_heads, head_dim]: the query heads that share a key/value head
   int64_t n_heads = 0;

@@ -122,7 +122,7 @@ TEST_F(Attention, SplitsOfALongSequenceMergeToTheSameBits) {
 TEST_F(Attention, ChunkingDoesNotChangeABit) {
   for (const Format format : {Format::f32, Format::bf16}) {
     Sequence s(format, {6, 2, 16}, 300, random_);
-    Matrix<float> expected = run(detect_isa(), 1, s, 300);
+    Matrix<float> expected = run(choose_isa({}), 1, s, 300);
     for (const int64_t chunk : {1, 7, 64, 100}) {
       SCOPED_TRACE(chunk);
       Sequence fresh = s;
@@ -130,7 +130,7 @@ TEST_F(Attention, ChunkingDoesNotChangeABit) {
       std::fill(fresh.values.begin(), fresh.values.end(), std::byte{0});
       fresh.cache.keys = fresh.keys.data();
       fresh.cache.values = fresh.values.data();
-      Matrix<float> out = run(detect_isa(), 2, fresh, chunk);
+      Matrix<float> out = run(choose_isa({}), 2, fresh, chunk);
       testing::expect_same_bits(out, expected);
     }
   }
@@ -153,7 +153,7 @@ TEST_F(Attention, WhatLaterSlotsHoldDoesNotMatter) {
 TEST_F(Attention, SequencesOfABatchDoNotSeeEachOther) {
   const Shape shape = {6, 2, 16};
   Sequence s(Format::bf16, shape, 90, random_);
-  Matrix<float> expected = run(detect_isa(), 1, s, 90);
+  Matrix<float> expected = run(choose_isa({}), 1, s, 90);
   // The same cached sequence as three spans in another order: rows 80..89, 0..4, 50.
   const std::vector<AttentionSpan> spans = {
       {.first_row = 6, .n_rows = 10, .n_past = 80, .blocks = s.blocks},
@@ -166,7 +166,7 @@ TEST_F(Attention, SequencesOfABatchDoNotSeeEachOther) {
       std::copy_n(s.q.view().row(span.n_past + i), q.cols, q.view().row(span.first_row + i));
     }
   }
-  Context context(detect_isa(), 2);
+  Context context(choose_isa({}), 2);
   attention(context, {.q = q.view(),
                       .n_heads = shape.n_heads,
                       .scale = s.scale(),
@@ -228,7 +228,7 @@ TEST_F(Attention, EqualValuesComeOutExactly) {
   // The weights add up to one: they are summed as they were rounded.
   Sequence s(Format::bf16, {2, 1, 16}, 100, random_);
   for (float& value : s.v.values) value = 1.5F;
-  Matrix<float> out = run(detect_isa(), 1, s, 100);
+  Matrix<float> out = run(choose_isa({}), 1, s, 100);
   for (int64_t r = 0; r < out.rows; ++r) {
     for (int64_t c = 0; c < out.cols; ++c) EXPECT_NEAR(out.at(r, c), 1.5F, 100 * FLT_EPSILON);
   }
@@ -236,9 +236,9 @@ TEST_F(Attention, EqualValuesComeOutExactly) {
 
 TEST_F(Attention, AFutureTokenIsNotSeen) {
   Sequence s(Format::f32, {2, 1, 16}, 40, random_);
-  Matrix<float> before = run(detect_isa(), 1, s, 40);
+  Matrix<float> before = run(choose_isa({}), 1, s, 40);
   for (int64_t c = 0; c < s.v.cols; ++c) s.v.at(39, c) = s.k.at(39, c) = 100;
-  Matrix<float> after = run(detect_isa(), 1, s, 40);
+  Matrix<float> after = run(choose_isa({}), 1, s, 40);
   for (int64_t r = 0; r < 39; ++r) testing::expect_same_row(after, r, before, r);
   EXPECT_NE(after.at(39, 0), before.at(39, 0));
 }

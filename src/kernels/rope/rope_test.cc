@@ -51,11 +51,13 @@ TEST(Rope, PositionZeroChangesNothing) {
 
 TEST(Rope, TheTableIsTheDoublePrecisionFunctionOfTheFloatAngle) {
   const RopeTable table = make_rope_table(32768, 128, 500000);
-  const auto frequency = static_cast<float>(std::pow(500000.0, -2.0 * 3 / 128));
-  const float angle = 32767.0F * frequency;
   const float* row = table.cos_sin.data() + 32767 * 128;
-  EXPECT_EQ(row[3], static_cast<float>(std::cos(static_cast<double>(angle))));
-  EXPECT_EQ(row[64 + 3], static_cast<float>(std::sin(static_cast<double>(angle))));
+  for (int j = 0; j < 64; ++j) {
+    const float frequency = 1.0F / static_cast<float>(std::pow(500000.0, 2.0 * j / 128));
+    const float angle = 32767.0F * frequency;
+    EXPECT_EQ(row[j], static_cast<float>(std::cos(static_cast<double>(angle)))) << j;
+    EXPECT_EQ(row[64 + j], static_cast<float>(std::sin(static_cast<double>(angle)))) << j;
+  }
 }
 
 }  // namespace

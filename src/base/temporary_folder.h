@@ -1,4 +1,4 @@
-// For tests: a folder that is gone when the test ends.
+// For tests only: a folder that is gone when the test ends.
 #pragma once
 
 #include <stdlib.h>
@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <string_view>
 
 namespace dbrx {
 
@@ -20,8 +21,9 @@ class TemporaryFolder {
   TemporaryFolder& operator=(const TemporaryFolder&) = delete;
 
   const std::filesystem::path& path() const { return path_; }
-  void write(const std::string& name, const std::string& bytes) const {
+  std::filesystem::path write(const std::string& name, std::string_view bytes) const {
     std::ofstream(path_ / name, std::ios::binary) << bytes;
+    return path_ / name;
   }
 
  private:

@@ -1,0 +1,168 @@
+// One call without sockets and threads: the test itself runs the engine's steps and the tasks of
+// the I/O thread.
+#include "server/openai_completion.h"
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <new>
+
+#include "engine/fake_model.h"
+#include "text/tiny_tokenizer.h"
+
+namespace dbrx {
+namespace {
+
+class FakeReply : public Reply {
+ public:
+  enum class Phase { waiting, streaming, complete };
+
+  void send(HttpResponse response) override {
+    if (phase != Phase::waiting) return;
+    answer = std::move(response);
+    phase = Phase::complete;
+  }
+  void begin_stream(HttpResponse head, std::string) override {
+    if (phase != Phase::waiting) return;
+    answer = std::move(head);
+    phase = Phase::streaming;
+  }
+  void write(std::string_view chunk) override {
+    if (phase != Phase::streaming) return;
+    if (n_writes++ == fails_at) throw std::bad_alloc();
+    answer.body += chunk;
+  }
+  void end(bool) override {
+    if (phase == Phase::streaming) phase = Phase::complete;
+  }
+  void on_abort(std::function<void()>) override {}
+  bool is_open() const override { return !gone && phase != Phase::complete; }
+  void note(std::string) override {}
+  void post(std::function<void()> task) override { tasks.push_back(std::move(task)); }
+
+  void run_task() {
+    auto task = std::move(tasks.front());
+    tasks.pop_front();
+    task();
+  }
+  void run_tasks() {
+    while (!tasks.empty()) run_task();
+  }
+
+  Phase phase = Phase::waiting;
+  HttpResponse answer;
+  std::deque<std::function<void()>> tasks;
+  int n_writes = 0;
+  int fails_at = -1;  // this write
+  bool gone = false;
+};
+
+constexpr int32_t kVocab = 310;
+
+struct Rig {
+  // Asks for 200 times "a", each an event and a chunk.
+  void start(bool stream) {
+    completion->start(Endpoint::completions,
+                      std::string(R"({"prompt": "x", "max_tokens": 200, "logprobs": 0,
+                                      "logit_bias": {"97": 100}, "stream": )") +
+                          (stream ? "true}" : "false}"));
+  }
+  void steps(int n) {
+    for (int i = 0; i < n; ++i) engine.step();
+  }
+  // To the end of everything.
+  void finish() {
+    while (engine.step()) {
+    }
+    reply->run_tasks();
+  }
+
+  Context context{Isa::scalar, 1};
+  FakeModel model{kVocab};
+  Tokenizer tokenizer = Tokenizer::from_json(tiny::tokenizer_json(), "test");
+  Engine engine{context, model, &tokenizer, {}};
+  TextWorkers workers{1};
+  OpenAiServices services{.engine = engine,
+                          .tokenizer = tokenizer,
+                          .chat_template = {},
+                          .workers = workers,
+                          .model_names = {"model"},
+                          .system_fingerprint = "",
+                          .parse = {.n_ids = tokenizer.n_ids(), .max_context = 1024},
+                          .unknown_names = {}};
+  std::shared_ptr<FakeReply> reply = std::make_shared<FakeReply>();
+  std::shared_ptr<Completion> completion = std::make_shared<Completion>(services, reply);
+};
+
+TEST(Completion, HandlesNoMoreThan64EventsInATaskOfTheIoThread) {
+  Rig rig;
+  rig.start(true);
+  rig.steps(200);
+  int most = 0;
+  while (!rig.reply->tasks.empty()) {
+    const int before = rig.reply->n_writes;
+    rig.reply->run_task();
+    most = std::max(most, rig.reply->n_writes - before);
+  }
+  EXPECT_EQ(most, 64);
+  EXPECT_EQ(rig.reply->n_writes, 202);  // tokens, the end of the choice, the end
+  EXPECT_TRUE(rig.reply->answer.body.ends_with("data: [DONE]\n\n"));
+}
+
+TEST(Completion, TakesEventsThatComeLaterThanTheFirstTask) {
+  Rig rig;
+  rig.start(true);
+  for (int i = 0; i < 200; ++i) {
+    rig.reply->run_tasks();
+    EXPECT_EQ(rig.reply->n_writes, i);
+    rig.steps(1);
+  }
+  rig.reply->run_tasks();
+  EXPECT_TRUE(rig.reply->answer.body.ends_with("data: [DONE]\n\n"));
+}
+
+TEST(Completion, FailsWithItsRequestWhenThereIsNoMemoryForAnEvent) {
+  Rig rig;
+  rig.start(true);
+  rig.steps(5);
+  rig.reply->fails_at = 3;
+  rig.reply->run_tasks();
+  EXPECT_EQ(rig.reply->phase, FakeReply::Phase::complete);
+  EXPECT_NE(rig.reply->answer.body.find("resource_exhausted"), std::string::npos);
+  const std::string body = rig.reply->answer.body;
+  rig.finish();
+  EXPECT_EQ(rig.reply->answer.body, body);
+  EXPECT_EQ(rig.engine.stats().generated_tokens, 5);
+}
+
+TEST(Completion, SaysThatItIsCancelledWithoutWaitingForTheEngine) {
+  for (const bool stream : {false, true}) {
+    for (const bool begun : {false, true}) {
+      Rig rig;
+      rig.start(stream);
+      rig.steps(5);
+      if (begun) rig.reply->run_tasks();
+      rig.completion->abort();
+      EXPECT_EQ(rig.reply->phase, FakeReply::Phase::complete);
+      EXPECT_EQ(rig.reply->answer.status, stream && begun ? 200 : 503);
+      const std::string body = rig.reply->answer.body;
+      EXPECT_NE(body.find("shutting_down"), std::string::npos) << body;
+      rig.finish();
+      EXPECT_EQ(rig.reply->answer.body, body);
+      EXPECT_EQ(rig.engine.stats().generated_tokens, 5);
+    }
+  }
+}
+
+TEST(Completion, SaysNothingToAClientThatLeft) {
+  Rig rig;
+  rig.start(false);
+  rig.reply->gone = true;
+  rig.completion->abort();
+  rig.finish();
+  EXPECT_EQ(rig.reply->phase, FakeReply::Phase::waiting);
+  EXPECT_EQ(rig.engine.stats().generated_tokens, 0);
+}
+
+}  // namespace
+}  // namespace dbrx
