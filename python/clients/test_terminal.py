@@ -154,6 +154,29 @@ def test_inspect_knows_the_released_model_from_its_config_alone():
         assert fact in result.stdout
 
 
+def run(*command):
+    return subprocess.run([BINARY, *command], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+
+def test_a_packed_model_is_made_verified_and_used(tmp_path):
+    packed = tmp_path / "packed"
+    made = run("quantize", "--model", MODEL, "--out", packed)
+    assert made.returncode == 0 and "files" in made.stderr
+    assert run("verify", "--model", packed).returncode == 0
+    assert run("verify", "--model", MODEL).returncode == 1  # has no checksums
+    again = run("quantize", "--model", MODEL, "--out", packed)
+    assert again.returncode == 1 and "not empty" in again.stderr
+    answers = [subprocess.run([BINARY, "chat", "--model", packed, "--temperature", "0", "--activations", activations],
+                              input="Who are you?\n", capture_output=True, text=True) for activations in ("exact", "fast")]
+    assert all(a.returncode == 0 and a.stdout.strip() for a in answers)
+    weights = packed / "layer-0003.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-5000] ^= 1
+    weights.write_bytes(content)
+    damaged = run("verify", "--model", packed)
+    assert damaged.returncode == 1 and "layer-0003.safetensors" in damaged.stderr and "checksum" in damaged.stderr
+
+
 @pytest.mark.parametrize("command", ["serve", "chat", "inspect", "tokenize"])
 def test_a_missing_model_directory_is_named(command):
     result = subprocess.run([BINARY, command, "--model", "/no/such/model"], capture_output=True, text=True,

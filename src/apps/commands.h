@@ -12,7 +12,9 @@ using CommandMain = std::function<int()>;
 
 CommandMain setup_chat(CLI::App& app);
 CommandMain setup_inspect(CLI::App& app);
+CommandMain setup_quantize(CLI::App& app);
 CommandMain setup_serve(CLI::App& app);
 CommandMain setup_tokenize(CLI::App& app);
+CommandMain setup_verify(CLI::App& app);
 
 }  // namespace dbrx

@@ -43,9 +43,10 @@ EngineOptions engine_options(const LoadedModel& loaded, const ModelFlags& flags)
   return options;
 }
 
-// A line that is overwritten while weights are read, on a terminal only.
-LoadOptions show_progress() {
+// Progress is a line that is overwritten while weights are read, on a terminal only.
+LoadOptions load_options(const ModelFlags& flags) {
   LoadOptions options;
+  options.activations = flags.activations == "fast" ? Activations::fast : Activations::exact;
   if (isatty(STDERR_FILENO) == 0) return options;
   options.progress = [](int64_t done, int64_t total) {
     std::fprintf(stderr, "\rloading weights: %.2f of %.2f GB%s", static_cast<double>(done) / 1e9,
@@ -75,6 +76,10 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
       ->capture_default_str();
   app.add_option("--max-queue", flags.max_queue, "requests that wait; more are answered 429")
       ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  app.add_option("--activations", flags.activations,
+                 "of packed weights: exact (16 bits) or fast (8 bits)")
+      ->check(CLI::IsMember({"exact", "fast"}))
       ->capture_default_str();
   app.add_option("--kv-cache-dtype", flags.kv_format, "bf16 or f32")
       ->check(CLI::IsMember({"bf16", "f32"}))
@@ -110,7 +115,7 @@ LoadedModel load_for_generation(const ModelFlags& flags, bool needs_chat_templat
                  "generation_config.json): answers go on to their token limit\n",
                  flags.model_dir.c_str());
   }
-  loaded.model = load_model(flags.model_dir, show_progress());
+  loaded.model = load_model(flags.model_dir, load_options(flags));
   const int threads = flags.threads > 0 ? flags.threads : available_cpus();
   loaded.context = std::make_unique<Context>(isa, threads);
   loaded.engine = std::make_unique<Engine>(*loaded.context, *loaded.model, loaded.tokenizer.get(),
@@ -119,8 +124,10 @@ LoadedModel load_for_generation(const ModelFlags& flags, bool needs_chat_templat
 }
 
 std::string fingerprint(const LoadedModel& loaded, const ModelFlags& flags) {
-  return "dbrx-n" + std::to_string(kNumericsVersion) + "-" +
-         std::string(format_info(loaded.model->weight_format()).name) + "-kv-" + flags.kv_format;
+  const Format format = loaded.model->weight_format();
+  const bool integer = format == Format::int8 || format == Format::int4;
+  return "dbrx-n" + std::to_string(kNumericsVersion) + "-" + std::string(format_info(format).name) +
+         (integer ? "-" + flags.activations : "") + "-kv-" + flags.kv_format;
 }
 
 }  // namespace dbrx

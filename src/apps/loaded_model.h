@@ -23,6 +23,7 @@ struct ModelFlags {
   std::string chat_template;  // file; empty: the checkpoint's own
   std::string isa;            // empty: DBRX_ISA, else the best
   std::string kv_format = "bf16";
+  std::string activations = "exact";
   int threads = 0;          // 0: every CPU that the process may use
   int64_t max_context = 0;  // 0: the model's
   int64_t max_sequences = 64;
@@ -46,7 +47,8 @@ struct LoadedModel {
 // Loads everything, printing progress to stderr when that is a terminal. Throws Error.
 LoadedModel load_for_generation(const ModelFlags& flags, bool needs_chat_template);
 
-// Names what decides the bits of an answer: numerics version, weight format, cache format.
+// Names what decides the bits of an answer: numerics version, weight format, activations, cache
+// format.
 std::string fingerprint(const LoadedModel& loaded, const ModelFlags& flags);
 
 }  // namespace dbrx

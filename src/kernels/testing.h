@@ -12,6 +12,7 @@
 #include "base/context.h"
 #include "kernels/matmul/linear.h"
 #include "tensor/format.h"
+#include "tensor/quantized_row.h"
 #include "tensor/view.h"
 
 namespace dbrx::testing {
@@ -95,6 +96,31 @@ inline Linear pack(const StoredMatrix& m) {
                       .out_features = m.rows,
                       .in_features = m.cols,
                       .out_stride = m.cols});
+}
+
+// The matrix rounded to int8 or int4; `decoded` becomes what the rounded rows stand for.
+inline Linear quantize(StoredMatrix& m, Format format) {
+  QuantizedRow row;
+  for (int64_t r = 0; r < m.rows; ++r) {
+    float* values = m.decoded.data() + r * m.cols;
+    quantize_row(format, {values, static_cast<size_t>(m.cols)}, row);
+    for (int64_t c = 0; c < m.cols; ++c) values[c] = row.scale * static_cast<float>(row.factor(c));
+  }
+  return quantize_linear({.data = m.bytes.data(),
+                          .format = m.format,
+                          .out_features = m.rows,
+                          .in_features = m.cols,
+                          .out_stride = m.cols},
+                         format);
+}
+
+// Packed weights of any format.
+inline Linear normal_linear(Format format, int64_t rows, int64_t cols, std::mt19937& random) {
+  if (format != Format::int8 && format != Format::int4) {
+    return pack(normal_stored(format, rows, cols, random));
+  }
+  StoredMatrix m = normal_stored(Format::f32, rows, cols, random);
+  return quantize(m, format);
 }
 
 // Same bits; any NaN equals any NaN (which payload survives is not promised).

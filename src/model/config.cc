@@ -17,18 +17,24 @@ namespace json = boost::json;
 
 constexpr size_t kMaxConfigBytes = size_t{4} << 20;
 
+constexpr std::string_view kOwnMethod = "dbrx";  // what dbrx quantize writes
+
+// What the config says of quantization, if it says anything.
+std::optional<std::string> quant_method(const json::object& config) {
+  const json::value* value = config.if_contains("quantization_config");
+  if (value == nullptr || value->is_null()) return std::nullopt;
+  const json::object* object = value->if_object();
+  const json::value* name = object == nullptr ? nullptr : object->if_contains("quant_method");
+  if (name == nullptr || !name->is_string()) return "an unnamed method";
+  return std::string(name->get_string());
+}
+
 // Files of quantizers that we can't read yet say so in their config.
 void refuse_quantized(const json::object& config, const std::string& where) {
-  const json::value* quantization_config = config.if_contains("quantization_config");
-  if (quantization_config != nullptr && !quantization_config->is_null()) {
-    std::string method = "an unnamed method";
-    if (const json::object* object = quantization_config->if_object()) {
-      if (const json::value* name = object->if_contains("quant_method")) {
-        if (name->is_string()) method = name->get_string().c_str();
-      }
-    }
+  const std::optional<std::string> method = quant_method(config);
+  if (method && *method != kOwnMethod) {
     throw Error(Code::unsupported,
-                where + ": the checkpoint is quantized with " + method +
+                where + ": the checkpoint is quantized with " + *method +
                     " (quantization_config), which is not supported yet: use the bf16 checkpoint");
   }
   if (const json::value* quantization = config.if_contains("quantization")) {
@@ -68,6 +74,7 @@ ModelConfig parse_config(const std::string& text, const std::string& where) {
   const std::string model_type = reader.text("model_type");
   ModelConfig config = find_family(model_type, where).parse_config(reader);
   config.family = model_type;
+  config.is_packed = quant_method(object).has_value();  // by us, or it had been refused
   return config;
 }
 

@@ -12,7 +12,8 @@
 namespace dbrx {
 
 struct ModelConfig {
-  std::string family;  // "dbrx"
+  std::string family;      // "dbrx"
+  bool is_packed = false;  // written by dbrx quantize
   int64_t d_model = 0;
   int64_t n_layers = 0;
   int64_t n_heads = 0;

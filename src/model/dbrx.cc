@@ -45,13 +45,14 @@ StepPlan plan_step(Arena& arena, const Batch& batch) {
 
 class Dbrx : public Model {
  public:
-  Dbrx(ModelConfig config, DbrxWeights weights)
+  Dbrx(ModelConfig config, DbrxWeights weights, Activations activations)
       : config_(std::move(config)),
         weights_(std::move(weights)),
+        activations_(activations),
         rope_table_(make_rope_table(config_.max_seq_len, config_.head_dim, config_.rope_theta)) {}
 
   const ModelConfig& config() const override { return config_; }
-  Format weight_format() const override { return weights_.lm_head.format; }
+  Format weight_format() const override { return weights_.layers[0].experts[0].gate.format; }
 
   StepResult forward(Context& context, const Batch& batch, KvCache& cache,
                      StepOutput& output) override {
@@ -103,7 +104,7 @@ class Dbrx : public Model {
 
     layer_norm(context, {.x = x, .weight = layer.norm_1.data(), .eps = config_.norm_eps, .y = a});
     tap(at.output, at.layer, "norm_1", a);
-    matmul(context, {.x = a, .weight = &layer.wqkv, .y = qkv});
+    matmul(context, {.x = a, .weight = &layer.wqkv, .activations = activations_, .y = qkv});
     tap(at.output, at.layer, "qkv", qkv);
     if (config_.clip_qkv) clip(context, qkv, *config_.clip_qkv);
     tap(at.output, at.layer, "qkv_clipped", qkv);
@@ -125,7 +126,7 @@ class Dbrx : public Model {
                         .cache = cache,
                         .out = o});
     tap(at.output, at.layer, "attention", o);
-    matmul(context, {.x = o, .weight = &layer.out_proj, .y = a});
+    matmul(context, {.x = o, .weight = &layer.out_proj, .activations = activations_, .y = a});
     tap(at.output, at.layer, "attention_out", a);
     add(context, x, a);
   }
@@ -159,6 +160,7 @@ class Dbrx : public Model {
                       .ids = ids,
                       .weights = weights,
                       .experts = layer.experts,
+                      .activations = activations_,
                       .expert_out = expert_out,
                       .y = y});
     tap(at.output, at.layer, "expert_out", expert_out);
@@ -181,7 +183,8 @@ class Dbrx : public Model {
     tap(output, -1, "norm_f", last);
     const MatrixView<float> logits = {output.logits.data(), n, config_.vocab_size,
                                       config_.vocab_size};
-    matmul(context, {.x = last, .weight = &weights_.lm_head, .y = logits});
+    matmul(context,
+           {.x = last, .weight = &weights_.lm_head, .activations = activations_, .y = logits});
     tap(output, -1, "logits", logits);
   }
 
@@ -202,6 +205,7 @@ class Dbrx : public Model {
 
   ModelConfig config_;
   DbrxWeights weights_;
+  Activations activations_;
   RopeTable rope_table_;
 };
 
@@ -209,7 +213,8 @@ class Dbrx : public Model {
 
 std::unique_ptr<Model> load_dbrx(const ModelConfig& config, const Checkpoint& checkpoint,
                                  const LoadOptions& options) {
-  return std::make_unique<Dbrx>(config, load_dbrx_weights(config, checkpoint, options));
+  return std::make_unique<Dbrx>(config, load_dbrx_weights(config, checkpoint, options),
+                                options.activations);
 }
 
 }  // namespace dbrx

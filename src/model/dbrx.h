@@ -11,6 +11,7 @@
 #include "model/config.h"
 #include "model/config_reader.h"
 #include "model/model.h"
+#include "model/quantize.h"
 #include "model/tensor_spec.h"
 #include "tensor/checkpoint.h"
 #include "tensor/tensor.h"
@@ -33,6 +34,8 @@ struct DbrxWeights {
   Linear lm_head;             // [vocab, d]
 };
 
+std::vector<PackedPart> dbrx_packed_parts(const ModelConfig& config, const Checkpoint& checkpoint,
+                                          const QuantizeOptions& options);
 ModelConfig parse_dbrx_config(const ConfigReader& reader);
 std::vector<TensorSpec> dbrx_tensors(const ModelConfig& config);
 DbrxWeights load_dbrx_weights(const ModelConfig& config, const Checkpoint& checkpoint,

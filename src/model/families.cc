@@ -12,7 +12,8 @@ constexpr std::array<Family, 1> kFamilies = {{
     {.model_type = "dbrx",
      .parse_config = parse_dbrx_config,
      .tensors = dbrx_tensors,
-     .load = load_dbrx},
+     .load = load_dbrx,
+     .packed_parts = dbrx_packed_parts},
 }};
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "model/config.h"
 #include "model/config_reader.h"
 #include "model/model.h"
+#include "model/quantize.h"
 #include "model/tensor_spec.h"
 #include "tensor/checkpoint.h"
 
@@ -23,6 +24,9 @@ struct Family {
   std::vector<TensorSpec> (*tensors)(const ModelConfig& config);
   std::unique_ptr<Model> (*load)(const ModelConfig& config, const Checkpoint& checkpoint,
                                  const LoadOptions& options);
+  // The files of a packed checkpoint. They refer to the checkpoint.
+  std::vector<PackedPart> (*packed_parts)(const ModelConfig& config, const Checkpoint& checkpoint,
+                                          const QuantizeOptions& options);
 };
 
 std::span<const Family> families();

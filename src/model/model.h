@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/context.h"
+#include "kernels/matmul/matmul.h"
 #include "model/batch.h"
 #include "model/config.h"
 #include "model/kv_cache.h"
@@ -23,7 +24,7 @@ class Model {
   virtual ~Model() = default;
   virtual const ModelConfig& config() const = 0;
 
-  // Of the matrices that decide the arithmetic: f32 or bf16.
+  // Of the experts, which are most of the weights: f32, bf16, int8 or int4.
   virtual Format weight_format() const = 0;
 
   // Computes batch.tokens, writes their keys and values to the cache and the logits of
@@ -33,6 +34,8 @@ class Model {
 };
 
 struct LoadOptions {
+  Activations activations = Activations::exact;  // of integer weights
+
   // Called with finished and total bytes while weights are read. May be empty.
   std::function<void(int64_t done_bytes, int64_t total_bytes)> progress;
 };

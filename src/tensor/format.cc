@@ -9,10 +9,12 @@
 namespace dbrx {
 namespace {
 
-constexpr std::array<FormatInfo, 3> kFormats = {{
+constexpr std::array<FormatInfo, 5> kFormats = {{
     {.name = "f32", .safetensors_name = "F32", .values_per_block = 1, .bytes_per_block = 4},
     {.name = "bf16", .safetensors_name = "BF16", .values_per_block = 1, .bytes_per_block = 2},
     {.name = "f16", .safetensors_name = "F16", .values_per_block = 1, .bytes_per_block = 2},
+    {.name = "int8", .safetensors_name = "", .values_per_block = 1, .bytes_per_block = 1},
+    {.name = "int4", .safetensors_name = "", .values_per_block = 2, .bytes_per_block = 1},
 }};
 
 uint16_t load_u16(const std::byte* source) {
@@ -26,7 +28,7 @@ uint16_t load_u16(const std::byte* source) {
 const FormatInfo& format_info(Format format) { return kFormats.at(static_cast<size_t>(format)); }
 
 std::optional<Format> format_from_safetensors(std::string_view dtype) {
-  for (size_t i = 0; i < kFormats.size(); ++i) {
+  for (size_t i = 0; i < kFormats.size() && !dtype.empty(); ++i) {
     if (kFormats[i].safetensors_name == dtype) return static_cast<Format>(i);
   }
   return std::nullopt;
@@ -36,6 +38,12 @@ int64_t format_bytes(Format format, int64_t n) {
   const FormatInfo& info = format_info(format);
   CHECK_EQ(n % info.values_per_block, 0);
   return n / info.values_per_block * info.bytes_per_block;
+}
+
+int64_t row_bytes(Format format, int64_t n) {
+  CHECK(format != Format::int4);
+  const int64_t scale_bytes = format == Format::int8 ? int64_t{sizeof(float)} : 0;
+  return scale_bytes + format_bytes(format, n);
 }
 
 void decode_row(Format format, const std::byte* source, int64_t n, float* out) {
@@ -49,6 +57,16 @@ void decode_row(Format format, const std::byte* source, int64_t n, float* out) {
     case Format::f16:
       for (int64_t i = 0; i < n; ++i) out[i] = f16_to_float(load_u16(source + 2 * i));
       return;
+    case Format::int8: {
+      float scale = 0;
+      std::memcpy(&scale, source, sizeof scale);
+      for (int64_t i = 0; i < n; ++i) {
+        out[i] = scale * static_cast<float>(static_cast<int8_t>(source[sizeof scale + i]));
+      }
+      return;
+    }
+    case Format::int4:
+      CHECK(!"a format whose rows stand by themselves");
   }
 }
 

@@ -9,11 +9,12 @@
 
 namespace dbrx {
 
-enum class Format : uint8_t { f32, bf16, f16 };
+// int8 and int4 have a scale per row, int4 one per group of 32 too (tensor/quantized_row.h).
+enum class Format : uint8_t { f32, bf16, f16, int8, int4 };
 
 struct FormatInfo {
   std::string_view name;              // as printed and as in flags
-  std::string_view safetensors_name;  // dtype string in a safetensors header
+  std::string_view safetensors_name;  // dtype string in a safetensors header; empty: has none
   int values_per_block;
   int bytes_per_block;
 };
@@ -26,7 +27,11 @@ std::optional<Format> format_from_safetensors(std::string_view dtype);
 // Bytes of n values; n must be a multiple of the block.
 int64_t format_bytes(Format format, int64_t n);
 
-// Decodes n values to float. `source` needs no alignment.
+// Bytes of a row of n values by itself, as an embedding table holds it. int8: its float scale, then
+// the values. int4 has no such form.
+int64_t row_bytes(Format format, int64_t n);
+
+// Decodes such a row. `source` needs no alignment.
 void decode_row(Format format, const std::byte* source, int64_t n, float* out);
 
 // bf16 is the upper half of a float. These two are forced inline: they are used inside kernel

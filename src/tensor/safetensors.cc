@@ -59,6 +59,12 @@ std::optional<uint64_t> multiply(uint64_t a, uint64_t b) {
   return product;
 }
 
+std::string note_of(const json::value* metadata, std::string_view name) {
+  const json::object* notes = metadata == nullptr ? nullptr : metadata->if_object();
+  const json::value* note = notes == nullptr ? nullptr : notes->if_contains(name);
+  return note == nullptr || !note->is_string() ? "" : std::string(note->get_string());
+}
+
 // Places and checks what one header entry describes.
 class EntryParser {
  public:
@@ -184,10 +190,12 @@ std::vector<Tensor> parse_safetensors(std::span<const std::byte> file, const std
   const json::object entries = parse_json_object(header, where + " (header)");
   const std::span<const std::byte> data = file.subspan(kLengthBytes + header_bytes);
   std::vector<Tensor> tensors;
+  const json::value* metadata = entries.if_contains("__metadata__");
   EntryParser parser(data, where);
   for (const auto& entry : entries) {
     if (entry.key() == "__metadata__") continue;
     tensors.push_back(parser.parse(entry.key(), entry.value()));
+    tensors.back().note = note_of(metadata, entry.key());
   }
   check_tiling(data, tensors, where);
   return tensors;

@@ -39,6 +39,9 @@ bool any_special(Format format, const std::byte* data, int64_t n) {
       return any_special_u16(data, n, 0x7f80);
     case Format::f16:
       return any_special_u16(data, n, 0x7c00);
+    case Format::int8:
+    case Format::int4:
+      return false;  // every integer is finite
   }
   return false;
 }

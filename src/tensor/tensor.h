@@ -19,6 +19,7 @@ struct Tensor {
   std::optional<Format> format;  // what we compute with; empty for integer and unknown-to-us types
   std::vector<int64_t> shape;
   std::span<const std::byte> bytes;
+  std::string note;  // what the file's __metadata__ says under the tensor's name; usually nothing
   std::shared_ptr<const MappedFile> file;  // keeps bytes alive
 
   int64_t n_values() const;

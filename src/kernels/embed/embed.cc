@@ -11,9 +11,9 @@ void embed(Context& context, const EmbedArgs& args) {
     CHECK_LE(0, token);
     CHECK_LT(token, args.vocab);
   }
-  const int64_t row_bytes = format_bytes(args.format, args.y.cols);
+  const int64_t bytes = row_bytes(args.format, args.y.cols);
   context.pool.run(args.tokens.size(), [&](size_t row) {
-    decode_row(args.format, args.table + args.tokens[row] * row_bytes, args.y.cols,
+    decode_row(args.format, args.table + args.tokens[row] * bytes, args.y.cols,
                args.y.row(static_cast<int64_t>(row)));
   });
 }

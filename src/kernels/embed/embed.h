@@ -13,7 +13,7 @@ namespace dbrx {
 
 struct EmbedArgs {
   std::span<const int32_t> tokens;   // [rows], each in [0, vocab)
-  const std::byte* table = nullptr;  // [vocab, d] row-major in `format`
+  const std::byte* table = nullptr;  // [vocab] rows of d values (row_bytes())
   Format format = Format::f32;
   int64_t vocab = 0;
   MatrixView<float> y;  // [rows, d]

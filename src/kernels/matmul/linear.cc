@@ -78,7 +78,7 @@ void pack_step_columns(const LinearSource& s, const StepBlock& b, uint16_t* out)
 }
 
 void pack_bf16(const LinearSource& s, Linear& linear) {
-  auto* out = reinterpret_cast<uint16_t*>(linear.storage.data());
+  auto* out = reinterpret_cast<uint16_t*>(linear.owned.data());
   const int64_t n_panels = linear.n_panels();
   const int64_t n_steps = linear.n_steps();
   const auto pack = [&](int64_t panel, int64_t step) {
@@ -111,7 +111,7 @@ float load_f32(const LinearSource& s, int64_t index) {
 }
 
 void pack_f32(const LinearSource& s, Linear& linear) {
-  auto* out = reinterpret_cast<float*>(linear.storage.data());
+  auto* out = reinterpret_cast<float*>(linear.owned.data());
   if (s.in_stride == 1) {
     for (int64_t o = 0; o < s.out_features; ++o) {
       decode_row(s.format, s.data + format_bytes(s.format, o * s.out_stride), s.in_features,
@@ -136,16 +136,40 @@ void pack_f32(const LinearSource& s, Linear& linear) {
 
 }  // namespace
 
+int64_t int_header_bytes(Format format, int64_t n_steps) {
+  const int64_t groups = format == Format::int4 ? n_steps * kGroupScaleBytes : 0;
+  return static_cast<int64_t>(round_up(static_cast<size_t>(kPanelScaleBytes + groups), kAlignment));
+}
+
+int64_t Linear::panel_bytes() const {
+  switch (format) {
+    case Format::bf16:
+      return n_steps() * kStepValues * 2;
+    case Format::int8:
+      return int_header_bytes(format, n_steps()) + n_steps() * 2 * kIntTileBytes;
+    case Format::int4:
+      return int_header_bytes(format, n_steps()) + n_steps() * kIntTileBytes;
+    default:  // rows of f32 are not padded along K
+      return in_features * kPanelOutputs * 4;
+  }
+}
+
+Linear make_linear(Format format, int64_t out_features, int64_t in_features) {
+  CHECK_LT(0, out_features);
+  CHECK_LT(0, in_features);
+  Linear linear;
+  linear.out_features = out_features;
+  linear.in_features = in_features;
+  linear.format = format;
+  linear.owned = Block(static_cast<size_t>(linear.n_panels() * linear.panel_bytes()));
+  linear.bytes = {linear.owned.data(), linear.owned.size()};
+  return linear;
+}
+
 Linear pack_linear(const LinearSource& source) {
   CHECK(source.data != nullptr);
-  CHECK_LT(0, source.out_features);
-  CHECK_LT(0, source.in_features);
-  Linear linear;
-  linear.out_features = source.out_features;
-  linear.in_features = source.in_features;
-  linear.format = source.format == Format::bf16 ? Format::bf16 : Format::f32;
-  linear.storage = Block(
-      static_cast<size_t>(format_bytes(linear.format, linear.n_panels() * linear.panel_values())));
+  Linear linear = make_linear(source.format == Format::bf16 ? Format::bf16 : Format::f32,
+                              source.out_features, source.in_features);
   if (linear.format == Format::bf16) {
     pack_bf16(source, linear);
   } else {

@@ -1,16 +1,27 @@
-// A weight matrix as forward code multiplies with it: packed once, at load.
+// A weight matrix as forward code multiplies with it, packed once in panels of 32 outputs.
+// docs/formats.md draws the panels.
 //
-// f32:  row-major [out, in], the layout of the checkpoint (for goldens; exactness before speed),
-// padded
-//       with zero rows to a multiple of 32 outputs.
-// bf16: panels of 32 outputs, K in steps of 32, so that the same bytes serve vector units and AMX:
-//         [ceil(out/32)] [ceil(in/32)] [2 tiles] [16 pairs of k] [16 outputs] [2 of k]
-//       One tile is 1 KiB: 16 rows of 64 bytes, the B operand of TDPBF16PS. Padding is zero.
+// f32:  row-major [out, in], the layout of the checkpoint (for goldens; exactness before speed)
+// bf16: K in steps of 32, per step
+//         [2 tiles of 16 outputs] [16 pairs of k] [16 outputs] [2 of k]
+// int8: [32 float scales], then K in steps of 64, per step
+//         [2 tiles of 16 outputs] [16 quads of k] [16 outputs] [4 of k]
+// int4: [32 float scales], per step [2 groups of 32 k] [16 bytes of group scales], up to a multiple
+//       of 64 bytes; then per step of 64 k
+//         [16 quads of k] [16 outputs] [4 of k]
+//       A byte holds output n (low half) and n + 16 (high half), group scales too; a weight is
+//       (half byte - 8) * group scale * float scale.
+//
+// So the same bytes serve vector units and AMX: a tile is 1 KiB, 16 rows of 64 bytes, the B operand
+// of a tile product. Outputs are padded to 32 and K to a step with weights of zero.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <span>
 
+#include "base/mapped_file.h"
 #include "base/memory.h"
 #include "tensor/format.h"
 
@@ -18,23 +29,32 @@ namespace dbrx {
 
 constexpr int64_t kPanelOutputs = 32;
 constexpr int64_t kBf16StepK = 32;
+constexpr int64_t kIntStepK = 64;
+constexpr int64_t kIntTileBytes = 1024;       // one tile of int8, or both of int4
+constexpr int64_t kGroupScaleBytes = 32;      // of one step of int4
+constexpr int64_t kPanelScaleBytes = 32 * 4;  // the float scales of an integer panel
 
 struct Linear {
   int64_t out_features = 0;
   int64_t in_features = 0;
-  Format format = Format::f32;  // f32 or bf16
-  Block storage;
+  Format format = Format::f32;       // f32, bf16, int8 or int4
+  std::span<const std::byte> bytes;  // n_panels() * panel_bytes(), aligned to 64
+  Block owned;                       // what `bytes` points into, or
+  std::shared_ptr<const MappedFile> file;
 
+  bool is_integer() const { return format == Format::int8 || format == Format::int4; }
+  int64_t step_k() const { return is_integer() ? kIntStepK : kBf16StepK; }
   int64_t n_panels() const { return (out_features + kPanelOutputs - 1) / kPanelOutputs; }
-  int64_t n_steps() const { return (in_features + kBf16StepK - 1) / kBf16StepK; }
-  // Values of one panel of 32 outputs. Rows of f32 are not padded along K.
-  int64_t panel_values() const {
-    return (format == Format::bf16 ? n_steps() * kBf16StepK : in_features) * kPanelOutputs;
-  }
-  const std::byte* panel(int64_t i) const {
-    return storage.data() + i * panel_values() * (format == Format::bf16 ? 2 : 4);
-  }
+  int64_t n_steps() const { return (in_features + step_k() - 1) / step_k(); }
+  int64_t panel_bytes() const;
+  const std::byte* panel(int64_t i) const { return bytes.data() + i * panel_bytes(); }
 };
+
+// Bytes before the weights of an integer panel: its scales.
+int64_t int_header_bytes(Format format, int64_t n_steps);
+
+// Zeroed room for the panels of a matrix.
+Linear make_linear(Format format, int64_t out_features, int64_t in_features);
 
 // Where the weights lie before packing: value (o, i) is at data + (o * out_stride + i * in_stride)
 // values. A transposed matrix is out_stride 1.
@@ -50,5 +70,8 @@ struct LinearSource {
 // bf16 stays bf16; f16 and f32 become f32 (every f16 value is exact in f32). Runs on the calling
 // thread, touches nothing but its source and its result: a loader may pack several at once.
 Linear pack_linear(const LinearSource& source);
+
+// The same with the rows rounded to int8 or int4 (tensor/quantized_row.h).
+Linear quantize_linear(const LinearSource& source, Format format);
 
 }  // namespace dbrx

@@ -11,8 +11,9 @@ namespace dbrx {
 namespace {
 
 constexpr std::array kKernels = {
-    &matmul_bf16_amx,   &matmul_bf16_avx512, &matmul_bf16_avx2,  &matmul_bf16_scalar,
-    &matmul_f32_avx512, &matmul_f32_avx2,    &matmul_f32_scalar,
+    &matmul_bf16_amx,    &matmul_bf16_avx512, &matmul_bf16_avx2,   &matmul_bf16_scalar,
+    &matmul_f32_avx512,  &matmul_f32_avx2,    &matmul_f32_scalar,  &matmul_int8_avx2,
+    &matmul_int8_scalar, &matmul_int4_avx2,   &matmul_int4_scalar,
 };
 
 void check(const MatmulArgs& args) {
@@ -41,6 +42,7 @@ void multiply_panels(const MatmulKernel& kernel, const std::byte* packed, const 
                 .n_rows = n,
                 .in_features = weight.in_features,
                 .n_steps = weight.n_steps(),
+                .n_digits = n_digits(args.activations),
                 .panels = panels,
                 .n_panels = n_panels,
                 .out = out});
@@ -79,13 +81,14 @@ void matmul(Context& context, const MatmulArgs& args) {
   const MatmulKernel& kernel = pick_matmul_kernel(context.isa, weight.format);
 
   const Arena::Mark mark(context.arena);
-  const int64_t bytes = packed_x_bytes(kernel, rows, weight.n_steps());
+  const int64_t bytes = packed_x_bytes(kernel, rows, weight.n_steps(), args.activations);
   std::byte* packed = context.arena.take<std::byte>(static_cast<size_t>(bytes)).data();
   context.pool.run(static_cast<size_t>(rows), [&](size_t row) {
     kernel.pack_x({.x = args.x.row(static_cast<int64_t>(row)),
                    .n = args.x.cols,
                    .row = static_cast<int64_t>(row),
                    .n_steps = weight.n_steps(),
+                   .n_digits = n_digits(args.activations),
                    .packed = packed});
   });
 

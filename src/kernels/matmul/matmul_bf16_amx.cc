@@ -36,11 +36,9 @@ void configure(int64_t rows0, int64_t rows1) noexcept {
 }
 
 void pack_x(const PackXArgs& a) noexcept {
-  const int64_t first_step = a.first_k / kBf16StepK;
-  const int64_t n_steps = (a.n + kBf16StepK - 1) / kBf16StepK;
-  std::byte* to = a.packed + (a.row / kTileRows * a.n_steps + first_step) * kTileBytes +
-                  a.row % kTileRows * kTileStride;
-  for (int64_t step = 0; step < n_steps; ++step, to += kTileBytes) {
+  std::byte* to =
+      a.packed + a.row / kTileRows * a.n_steps * kTileBytes + a.row % kTileRows * kTileStride;
+  for (int64_t step = 0; step < a.n_steps; ++step, to += kTileBytes) {
     for (int64_t half = 0; half < 2; ++half) {
       const int64_t i = step * kBf16StepK + half * 16;
       const __m512i bits = bf16_bits(load(a.x + i, first_lanes(a.n - i)));

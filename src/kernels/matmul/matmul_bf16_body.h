@@ -16,7 +16,7 @@ constexpr int kRowGroup = kSimdAccumulators / 4 > 1 ? kSimdAccumulators / 4 : 2;
 constexpr int64_t kChunkSteps = 8;  // 16 KB of weights, reused from L1 by all rows
 
 void pack_x(const PackXArgs& a) noexcept {
-  float* row = reinterpret_cast<float*>(a.packed) + a.row * a.n_steps * kBf16StepK + a.first_k;
+  float* row = reinterpret_cast<float*>(a.packed) + a.row * a.n_steps * kBf16StepK;
   const int64_t padded = (a.n + kBf16StepK - 1) / kBf16StepK * kBf16StepK;
   for (int64_t i = 0; i < padded; i += 16) {
     store(row + i, round_to_bf16(load(a.x + i, first_lanes(a.n - i))));

@@ -14,7 +14,7 @@ constexpr int kOutputGroup = kSimdAccumulators >= 16 ? 4 : 2;
 constexpr int kRowGroup = kSimdAccumulators / kOutputGroup;
 
 void pack_x(const PackXArgs& a) noexcept {
-  float* row = reinterpret_cast<float*>(a.packed) + a.row * a.n_steps * kBf16StepK + a.first_k;
+  float* row = reinterpret_cast<float*>(a.packed) + a.row * a.n_steps * kBf16StepK;
   const int64_t padded = (a.n + kBf16StepK - 1) / kBf16StepK * kBf16StepK;
   for (int64_t i = 0; i < padded; i += kLanes) {
     store(row + i, load(a.x + i, first_lanes(a.n - i)));

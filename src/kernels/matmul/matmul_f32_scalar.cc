@@ -10,7 +10,7 @@ namespace {
 constexpr int kLanes = 16;
 
 void pack_x(const PackXArgs& a) noexcept {
-  float* row = reinterpret_cast<float*>(a.packed) + a.row * a.n_steps * kBf16StepK + a.first_k;
+  float* row = reinterpret_cast<float*>(a.packed) + a.row * a.n_steps * kBf16StepK;
   const int64_t padded = (a.n + kBf16StepK - 1) / kBf16StepK * kBf16StepK;
   for (int64_t i = 0; i < padded; ++i) row[i] = i < a.n ? a.x[i] : 0.0F;
 }

@@ -15,14 +15,14 @@ constexpr int64_t kMaxTilePanels = 8;  // panels of one call
 constexpr int64_t kMaxTileRows = 128;  // rows of one call
 constexpr int64_t kTileValues = 8192;  // values of `out` of one call
 
-// Rounds and lays out a part of one row of x as the kernel reads it. Each kernel has its own
-// layout; its size is round_up(rows, kPackRows) * n_steps * 32 * x_value_bytes.
+// Rounds and lays out one row of x as the kernel reads it. Each kernel has its own layout, of
+// packed_x_bytes() in all (matmul_table.h).
 struct PackXArgs {
-  const float* x = nullptr;  // [n]: elements first_k .. first_k + n - 1 of the row
+  const float* x = nullptr;  // [n]
   int64_t n = 0;
-  int64_t first_k = 0;  // multiple of 32; a part that isn't the last has n % 32 == 0
-  int64_t row = 0;      // where it goes
-  int64_t n_steps = 0;  // steps of 32 of a whole row; the row's last step is padded with zeros
+  int64_t row = 0;              // where it goes
+  int64_t n_steps = 0;          // steps of the weights; the last one is padded with zeros
+  int64_t n_digits = 0;         // of integer kernels: 2 (exact) or 1 (fast)
   std::byte* packed = nullptr;  // aligned to 64
 };
 
@@ -32,7 +32,8 @@ struct MatmulTile {
   int64_t first_row = 0;         // multiple of kPackRows
   int64_t n_rows = 0;            // 1 .. kMaxTileRows
   int64_t in_features = 0;
-  int64_t n_steps = 0;  // ceil(in_features / 32)
+  int64_t n_steps = 0;   // of the weights
+  int64_t n_digits = 0;  // of integer kernels
   const std::byte* const* panels =
       nullptr;           // [n_panels], 32 outputs each, in the layout of linear.h
   int64_t n_panels = 0;  // 1 .. kMaxTilePanels
@@ -43,7 +44,7 @@ struct MatmulKernel {
   const char* name;
   Isa isa;
   Format format;          // of the weights
-  int64_t x_value_bytes;  // bytes of one value of packed x
+  int64_t x_value_bytes;  // bytes of one value of packed x; 0: integer rows (matmul_int.h)
   void (*pack_x)(const PackXArgs&) noexcept;
   void (*run)(const MatmulTile&) noexcept;
 };
@@ -55,5 +56,9 @@ extern const MatmulKernel matmul_bf16_scalar;
 extern const MatmulKernel matmul_bf16_avx2;
 extern const MatmulKernel matmul_bf16_avx512;
 extern const MatmulKernel matmul_bf16_amx;
+extern const MatmulKernel matmul_int8_scalar;
+extern const MatmulKernel matmul_int8_avx2;
+extern const MatmulKernel matmul_int4_scalar;
+extern const MatmulKernel matmul_int4_avx2;
 
 }  // namespace dbrx

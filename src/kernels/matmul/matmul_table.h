@@ -5,6 +5,8 @@
 
 #include "base/memory.h"
 #include "kernels/matmul/linear.h"
+#include "kernels/matmul/matmul.h"
+#include "kernels/matmul/matmul_int.h"
 #include "kernels/matmul/matmul_kernels.h"
 
 namespace dbrx {
@@ -15,9 +17,16 @@ std::span<const MatmulKernel* const> matmul_kernels();
 // The best kernel for weights of this format. (AMX pays from one row on: decode waits for memory.)
 const MatmulKernel& pick_matmul_kernel(Isa best, Format format);
 
-inline int64_t packed_x_bytes(const MatmulKernel& kernel, int64_t rows, int64_t n_steps) {
-  return static_cast<int64_t>(round_up(static_cast<size_t>(rows), kPackRows)) * n_steps *
-         kBf16StepK * kernel.x_value_bytes;
+inline int64_t n_digits(Activations activations) {
+  return activations == Activations::exact ? 2 : 1;
+}
+
+inline int64_t packed_x_bytes(const MatmulKernel& kernel, int64_t rows, int64_t n_steps,
+                              Activations activations) {
+  const int64_t row_bytes = kernel.x_value_bytes == 0
+                                ? IntRow(n_steps, n_digits(activations)).bytes()
+                                : n_steps * kBf16StepK * kernel.x_value_bytes;
+  return static_cast<int64_t>(round_up(static_cast<size_t>(rows), kPackRows)) * row_bytes;
 }
 
 // Rows of one call of a kernel, for this many rows in all.

@@ -21,23 +21,31 @@ class Matmul : public testing::KernelTest {
 
 constexpr int64_t kRows[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 31, 32, 33, 48, 65, 130};
 
-Matrix<float> multiply(Isa isa, int n_threads, Matrix<float>& x, const Linear& weight) {
+constexpr Format kFormats[] = {Format::f32, Format::bf16, Format::int8, Format::int4};
+constexpr Activations kActivations[] = {Activations::exact, Activations::fast};
+
+Matrix<float> multiply(Isa isa, int n_threads, Matrix<float>& x, const Linear& weight,
+                       Activations activations = Activations::exact) {
   Context context(isa, n_threads);
   Matrix<float> y(x.rows, weight.out_features);
-  matmul(context, {.x = x.view(), .weight = &weight, .y = y.view()});
+  matmul(context, {.x = x.view(), .weight = &weight, .activations = activations, .y = y.view()});
   return y;
 }
 
+const MatmulKernel& scalar_kernel(Format format) { return pick_matmul_kernel(Isa::scalar, format); }
+
 // All outputs of one kernel, called the way matmul() does.
-Matrix<float> run_kernel(const MatmulKernel& kernel, Matrix<float>& x, const Linear& weight) {
+Matrix<float> run_kernel(const MatmulKernel& kernel, Matrix<float>& x, const Linear& weight,
+                         Activations activations = Activations::exact) {
   Arena arena;
-  auto packed =
-      arena.take<std::byte>(static_cast<size_t>(packed_x_bytes(kernel, x.rows, weight.n_steps())));
+  auto packed = arena.take<std::byte>(
+      static_cast<size_t>(packed_x_bytes(kernel, x.rows, weight.n_steps(), activations)));
   for (int64_t r = 0; r < x.rows; ++r) {
     kernel.pack_x({.x = x.view().row(r),
                    .n = x.cols,
                    .row = r,
                    .n_steps = weight.n_steps(),
+                   .n_digits = n_digits(activations),
                    .packed = packed.data()});
   }
   Matrix<float> y(x.rows, weight.out_features);
@@ -55,6 +63,7 @@ Matrix<float> run_kernel(const MatmulKernel& kernel, Matrix<float>& x, const Lin
                   .n_rows = n_rows,
                   .in_features = weight.in_features,
                   .n_steps = weight.n_steps(),
+                  .n_digits = n_digits(activations),
                   .panels = panels,
                   .n_panels = n_panels,
                   .out = out});
@@ -68,26 +77,27 @@ Matrix<float> run_kernel(const MatmulKernel& kernel, Matrix<float>& x, const Lin
   return y;
 }
 
-void expect_kernels_agree(Matrix<float>& x, const Linear& weight) {
-  Matrix<float> expected =
-      run_kernel(weight.format == Format::bf16 ? matmul_bf16_scalar : matmul_f32_scalar, x, weight);
+void expect_kernels_agree(Matrix<float>& x, const Linear& weight,
+                          Activations activations = Activations::exact) {
+  Matrix<float> expected = run_kernel(scalar_kernel(weight.format), x, weight, activations);
   for (const MatmulKernel* kernel : matmul_kernels()) {
     if (kernel->format != weight.format || !testing::runnable(kernel->isa)) continue;
     SCOPED_TRACE(kernel->name);
-    Matrix<float> y = run_kernel(*kernel, x, weight);
+    Matrix<float> y = run_kernel(*kernel, x, weight, activations);
     testing::expect_same_bits(y, expected);
   }
 }
 
 TEST_F(Matmul, EveryKernelHasTheBitsOfTheScalarOne) {
-  for (const Format format : {Format::f32, Format::bf16}) {
+  for (const Format format : kFormats) {
     for (const int64_t k : {1, 2, 15, 16, 31, 32, 33, 64, 100, 289, 600}) {
       for (const int64_t n : {1, 31, 33, 64, 300}) {
-        const Linear weight = testing::pack(testing::normal_stored(format, n, k, random_));
+        const Linear weight = testing::normal_linear(format, n, k, random_);
         for (const int64_t rows : {1, 2, 5, 16, 33}) {
           SCOPED_TRACE(::testing::Message() << rows << " rows, " << k << " x " << n);
           Matrix<float> x = testing::normal_matrix(rows, k, random_);
           expect_kernels_agree(x, weight);
+          if (weight.is_integer()) expect_kernels_agree(x, weight, Activations::fast);
         }
       }
     }
@@ -95,8 +105,8 @@ TEST_F(Matmul, EveryKernelHasTheBitsOfTheScalarOne) {
 }
 
 TEST_F(Matmul, EveryNumberOfRowsHasTheSameBits) {
-  for (const Format format : {Format::f32, Format::bf16}) {
-    const Linear weight = testing::pack(testing::normal_stored(format, 97, 300, random_));
+  for (const Format format : kFormats) {
+    const Linear weight = testing::normal_linear(format, 97, 300, random_);
     for (const int64_t rows : kRows) {
       SCOPED_TRACE(rows);
       Matrix<float> x = testing::normal_matrix(rows, 300, random_);
@@ -202,22 +212,23 @@ TEST_F(Matmul, TheScalarBf16KernelDoesNotDependOnTheModeOfItsThread) {
 }
 
 TEST_F(Matmul, NanAndInfinityComeOutAsSuch) {
-  for (const Format format : {Format::f32, Format::bf16}) {
-    const Linear weight = testing::pack(testing::normal_stored(format, 40, 70, random_));
+  for (const Format format : kFormats) {
+    const Linear weight = testing::normal_linear(format, 40, 70, random_);
     Matrix<float> x = testing::normal_matrix(3, 70, random_);
     x.at(0, 69) = NAN;
     x.at(1, 0) = INFINITY;
     expect_kernels_agree(x, weight);
     Matrix<float> y = multiply(choose_isa({}), 1, x, weight);
     EXPECT_TRUE(std::isnan(y.at(0, 5)));
-    EXPECT_TRUE(std::isinf(y.at(1, 5)));
+    // An integer product has no infinity: all of its row is unknown.
+    EXPECT_TRUE(weight.is_integer() ? std::isnan(y.at(1, 5)) : std::isinf(y.at(1, 5)));
     EXPECT_TRUE(std::isfinite(y.at(2, 5)));
   }
 }
 
 TEST_F(Matmul, ARowHasTheSameBitsAloneInABatchAndOnAnyNumberOfThreads) {
-  for (const Format format : {Format::f32, Format::bf16}) {
-    const Linear weight = testing::pack(testing::normal_stored(format, 330, 129, random_));
+  for (const Format format : kFormats) {
+    const Linear weight = testing::normal_linear(format, 330, 129, random_);
     Matrix<float> x = testing::normal_matrix(37, 129, random_);
     Matrix<float> expected = multiply(Isa::scalar, 1, x, weight);
     for (const Isa isa : testing::runnable_isas()) {
@@ -258,6 +269,74 @@ TEST_F(Matmul, AgreesWithDoublePrecision) {
       }
     }
   }
+}
+
+// The sums are exact, so what is left is the rounding of x, and of the weights.
+TEST_F(Matmul, IntegerProductsAgreeWithDoublePrecision) {
+  const int64_t k = 777, n = 45, rows = 6;
+  for (const Format format : {Format::int8, Format::int4}) {
+    StoredMatrix w = testing::normal_stored(Format::f32, n, k, random_);
+    const Linear weight = testing::quantize(w, format);
+    Matrix<float> x = testing::normal_matrix(rows, k, random_);
+    for (const Activations activations : kActivations) {
+      Matrix<float> y = multiply(Isa::scalar, 1, x, weight, activations);
+      const double limit = activations == Activations::exact ? 32512 : 127;
+      for (int64_t r = 0; r < rows; ++r) {
+        double largest = 0;
+        for (int64_t i = 0; i < k; ++i) largest = std::max(largest, std::abs(double{x.at(r, i)}));
+        for (int64_t o = 0; o < n; ++o) {
+          double sum = 0, tolerance = 0;
+          for (int64_t i = 0; i < k; ++i) {
+            const double factor = w.at(o, i);
+            sum += x.at(r, i) * factor;
+            // Half a step of x, and a few float roundings of scales and result.
+            tolerance += std::abs(factor) *
+                         (largest / limit * 0.501 + std::abs(x.at(r, i)) * 4 * FLT_EPSILON);
+          }
+          EXPECT_NEAR(y.at(r, o), sum, tolerance);
+        }
+      }
+    }
+  }
+}
+
+// The largest digits against the largest weights, of one sign: nothing may saturate or wrap.
+TEST_F(Matmul, IntegerKernelsAgreeAtTheirLimits) {
+  constexpr int64_t kK = 10752, kN = 40;
+  for (const Format format : {Format::int8, Format::int4}) {
+    for (const float sign : {1.0F, -1.0F}) {
+      std::vector<float> values(kN * kK, sign);
+      const StoredMatrix w = testing::store_matrix(Format::f32, kN, kK, values);
+      const Linear weight = quantize_linear({.data = w.bytes.data(),
+                                             .format = Format::f32,
+                                             .out_features = kN,
+                                             .in_features = kK,
+                                             .out_stride = kK},
+                                            format);
+      Matrix<float> x(3, kK);
+      for (int64_t i = 0; i < kK; ++i) {
+        x.at(0, i) = 1;
+        x.at(1, i) = -1;
+        x.at(2, i) = i == 0 ? 1.0F : 128.0F / 32512;  // low digits of -128
+      }
+      for (const Activations activations : kActivations) {
+        expect_kernels_agree(x, weight, activations);
+      }
+      Matrix<float> y = multiply(Isa::scalar, 1, x, weight);
+      EXPECT_NEAR(y.at(0, 39), sign * kK, 1e-2);
+      EXPECT_NEAR(y.at(1, 39), -sign * kK, 1e-2);
+    }
+  }
+}
+
+TEST_F(Matmul, ARowOfAlmostNothingIsZeroForIntegerProducts) {
+  const Linear weight = testing::normal_linear(Format::int4, 40, 70, random_);
+  Matrix<float> x(2, 70);
+  for (int64_t i = 0; i < 70; ++i) x.at(1, i) = 0x1p-120F;
+  expect_kernels_agree(x, weight);
+  Matrix<float> y = multiply(Isa::scalar, 1, x, weight);
+  EXPECT_EQ(y.at(0, 3), 0);
+  EXPECT_EQ(y.at(1, 3), 0);
 }
 
 TEST_F(Matmul, NoRowsIsNoWork) {

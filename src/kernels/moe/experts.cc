@@ -30,7 +30,8 @@ struct Group {
   const MatmulKernel* kernel = nullptr;
   std::span<const int64_t> slots;  // ascending
   std::byte* x = nullptr;          // packed rows of x, in the order of slots
-  std::byte* hidden = nullptr;     // packed silu(gate x) * up x
+  float* hidden = nullptr;         // [n_rows, ffn]: silu(gate x) * up x
+  std::byte* packed_hidden = nullptr;
 
   int64_t n_rows() const { return static_cast<int64_t>(slots.size()); }
 };
@@ -94,16 +95,33 @@ std::span<Group> group_slots(Context& context, const ExpertsArgs& args) {
 }
 
 // Chooses a group's kernel and gives it room for its packed activations.
-void place_group(Context& context, Group& group) {
+void place_group(Context& context, Activations activations, Group& group) {
   const Linear& gate = group.expert->gate;
   const Linear& down = group.expert->down;
   group.kernel = &pick_matmul_kernel(context.isa, gate.format);
   const auto room = [&](const Linear& linear) {
-    const int64_t bytes = packed_x_bytes(*group.kernel, group.n_rows(), linear.n_steps());
+    const int64_t bytes =
+        packed_x_bytes(*group.kernel, group.n_rows(), linear.n_steps(), activations);
     return context.arena.take<std::byte>(static_cast<size_t>(bytes)).data();
   };
   group.x = room(gate);
-  group.hidden = room(down);
+  group.packed_hidden = room(down);
+  const int64_t n_hidden = group.n_rows() * down.in_features;
+  group.hidden = context.arena.take<float>(static_cast<size_t>(n_hidden)).data();
+}
+
+// Runs `work(group, slot, place)` for every slot, spread over the pool; place is the slot's row of
+// its group.
+template <typename Work>
+void for_each_slot(Context& context, const ExpertsArgs& args, std::span<const Group> groups,
+                   const Work& work) {
+  const int64_t k = args.ids.cols;
+  context.pool.run(static_cast<size_t>(args.expert_out.rows), [&](size_t i) {
+    const auto slot = static_cast<int64_t>(i);
+    const Group& group = groups[static_cast<size_t>(args.ids.row(slot / k)[slot % k])];
+    const auto place = std::lower_bound(group.slots.begin(), group.slots.end(), slot);
+    work(group, slot, place - group.slots.begin());
+  });
 }
 
 // Runs `multiply(group, first_panel, n_panels)` over all panels of all groups, spread over the
@@ -131,8 +149,8 @@ void for_each_panel(Context& context, std::span<const Group> groups, int64_t n_p
 }
 
 // hidden = silu(gate x) * up x for n_panels x 32 inner features of all rows of a group.
-void multiply_gate_up(const MoeKernel& moe, const Group& group, int64_t first_panel,
-                      int64_t n_panels) {
+void multiply_gate_up(const MoeKernel& moe, Activations activations, const Group& group,
+                      int64_t first_panel, int64_t n_panels) {
   const Linear& gate = group.expert->gate;
   const Linear& up = group.expert->up;
   const std::byte* panels[kMaxTilePanels];
@@ -152,18 +170,15 @@ void multiply_gate_up(const MoeKernel& moe, const Group& group, int64_t first_pa
                        .n_rows = n,
                        .in_features = gate.in_features,
                        .n_steps = gate.n_steps(),
+                       .n_digits = n_digits(activations),
                        .panels = panels,
                        .n_panels = 2 * n_panels,
                        .out = out});
     for (int64_t r = 0; r < n; ++r) {
       float* row = out + r * 2 * width;
       moe.silu_mul(row, row + width, n_outputs);
-      group.kernel->pack_x({.x = row,
-                            .n = n_outputs,
-                            .first_k = first_output,
-                            .row = first + r,
-                            .n_steps = group.expert->down.n_steps(),
-                            .packed = group.hidden});
+      std::memcpy(group.hidden + (first + r) * gate.out_features + first_output, row,
+                  static_cast<size_t>(n_outputs) * sizeof(float));
     }
   }
 }
@@ -181,11 +196,12 @@ void multiply_down(const ExpertsArgs& args, const Group& group, int64_t first_pa
   const int64_t block = tile_rows(group.n_rows());
   for (int64_t first = 0; first < group.n_rows(); first += block) {
     const int64_t n = std::min(block, group.n_rows() - first);
-    group.kernel->run({.x = group.hidden,
+    group.kernel->run({.x = group.packed_hidden,
                        .first_row = first,
                        .n_rows = n,
                        .in_features = down.in_features,
                        .n_steps = down.n_steps(),
+                       .n_digits = n_digits(args.activations),
                        .panels = panels,
                        .n_panels = n_panels,
                        .out = out});
@@ -217,24 +233,30 @@ void experts(Context& context, const ExpertsArgs& args) {
   const Arena::Mark mark(context.arena);
   const std::span<Group> groups = group_slots(context, args);
   for (Group& group : groups) {
-    if (!group.slots.empty()) place_group(context, group);
+    if (!group.slots.empty()) place_group(context, args.activations, group);
   }
 
-  const int64_t k = args.ids.cols;
-  context.pool.run(static_cast<size_t>(args.expert_out.rows), [&](size_t i) {
-    const auto slot = static_cast<int64_t>(i);
-    const Group& group = groups[static_cast<size_t>(args.ids.row(slot / k)[slot % k])];
-    const auto place = std::lower_bound(group.slots.begin(), group.slots.end(), slot);
-    group.kernel->pack_x({.x = args.x.row(slot / k),
+  for_each_slot(context, args, groups, [&](const Group& group, int64_t slot, int64_t place) {
+    group.kernel->pack_x({.x = args.x.row(slot / args.ids.cols),
                           .n = args.x.cols,
-                          .row = place - group.slots.begin(),
+                          .row = place,
                           .n_steps = group.expert->gate.n_steps(),
+                          .n_digits = n_digits(args.activations),
                           .packed = group.x});
   });
   for_each_panel(context, groups, groups[0].expert->gate.n_panels(), 2,
                  [&](const Group& group, int64_t first, int64_t n) {
-                   multiply_gate_up(moe, group, first, n);
+                   multiply_gate_up(moe, args.activations, group, first, n);
                  });
+  for_each_slot(context, args, groups, [&](const Group& group, int64_t /*slot*/, int64_t place) {
+    const Linear& down = group.expert->down;
+    group.kernel->pack_x({.x = group.hidden + place * down.in_features,
+                          .n = down.in_features,
+                          .row = place,
+                          .n_steps = down.n_steps(),
+                          .n_digits = n_digits(args.activations),
+                          .packed = group.packed_hidden});
+  });
   for_each_panel(
       context, groups, groups[0].expert->down.n_panels(), 1,
       [&](const Group& group, int64_t first, int64_t n) { multiply_down(args, group, first, n); });

@@ -5,7 +5,7 @@
 //   each,
 //         starting from zero)
 //
-// Products as in matmul.h (with bf16 weights both x and the inner activation are rounded to bf16).
+// Products as in matmul.h (x and the inner activation are rounded as the weights' format has it).
 // Rows are grouped by expert so that an expert's weights are read once for all its rows; a row's
 // bits do not depend on who else is in the group.
 #pragma once
@@ -15,6 +15,7 @@
 
 #include "base/context.h"
 #include "kernels/matmul/linear.h"
+#include "kernels/matmul/matmul.h"
 #include "tensor/view.h"
 
 namespace dbrx {
@@ -30,8 +31,9 @@ struct ExpertsArgs {
   MatrixView<const int32_t> ids;    // [rows, k], ascending in a row
   MatrixView<const float> weights;  // [rows, k]
   std::span<const Expert> experts;  // [n_experts], all in one format
-  MatrixView<float> expert_out;     // [rows * k, d]: the unweighted y_e, for taps and the merge
-  MatrixView<float> y;              // [rows, d]
+  Activations activations = Activations::exact;
+  MatrixView<float> expert_out;  // [rows * k, d]: the unweighted y_e, for taps and the merge
+  MatrixView<float> y;           // [rows, d]
 };
 
 void experts(Context& context, const ExpertsArgs& args);

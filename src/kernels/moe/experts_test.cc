@@ -22,11 +22,16 @@ struct Layer {
 Layer make_layer(Format format, int64_t d, int64_t ffn, int64_t n_experts, std::mt19937& random) {
   Layer layer{d, ffn, {}, {}, {}, {}};
   for (int64_t e = 0; e < n_experts; ++e) {
-    layer.gates.push_back(testing::normal_stored(format, ffn, d, random, 0.2F));
-    layer.ups.push_back(testing::normal_stored(format, ffn, d, random, 0.2F));
-    layer.downs.push_back(testing::normal_stored(format, d, ffn, random, 0.2F));
-    layer.experts.push_back({testing::pack(layer.gates.back()), testing::pack(layer.ups.back()),
-                             testing::pack(layer.downs.back())});
+    const bool integer = format == Format::int8 || format == Format::int4;
+    const Format stored = integer ? Format::f32 : format;
+    layer.gates.push_back(testing::normal_stored(stored, ffn, d, random, 0.2F));
+    layer.ups.push_back(testing::normal_stored(stored, ffn, d, random, 0.2F));
+    layer.downs.push_back(testing::normal_stored(stored, d, ffn, random, 0.2F));
+    const auto pack = [&](StoredMatrix& m) {
+      return integer ? testing::quantize(m, format) : testing::pack(m);
+    };
+    layer.experts.push_back(
+        {pack(layer.gates.back()), pack(layer.ups.back()), pack(layer.downs.back())});
   }
   return layer;
 }
@@ -64,7 +69,8 @@ struct Output {
   Matrix<float> expert_out, y;
 };
 
-Output run(Isa isa, int n_threads, const Layer& layer, Input& input) {
+Output run(Isa isa, int n_threads, const Layer& layer, Input& input,
+           Activations activations = Activations::exact) {
   Output out{Matrix<float>(input.x.rows * input.ids.cols, layer.d),
              Matrix<float>(input.x.rows, layer.d)};
   Context context(isa, n_threads);
@@ -72,6 +78,7 @@ Output run(Isa isa, int n_threads, const Layer& layer, Input& input) {
                     .ids = input.ids.view(),
                     .weights = input.weights.view(),
                     .experts = layer.experts,
+                    .activations = activations,
                     .expert_out = out.expert_out.view(),
                     .y = out.y.view()});
   return out;
@@ -83,7 +90,7 @@ class Experts : public testing::KernelTest {
 };
 
 TEST_F(Experts, HaveTheSameBitsOnEveryInstructionSetAndAnyNumberOfThreads) {
-  for (const Format format : {Format::f32, Format::bf16}) {
+  for (const Format format : {Format::f32, Format::bf16, Format::int8, Format::int4}) {
     for (const auto& [d, ffn] : {std::pair<int64_t, int64_t>{64, 96}, {33, 47}, {100, 300}}) {
       const Layer layer = make_layer(format, d, ffn, 6, random_);
       for (const int64_t rows : {1, 2, 9, 40}) {
@@ -104,14 +111,70 @@ TEST_F(Experts, HaveTheSameBitsOnEveryInstructionSetAndAnyNumberOfThreads) {
 }
 
 TEST_F(Experts, ARowHasTheSameBitsAloneAndInABatch) {
-  const Layer layer = make_layer(Format::bf16, 64, 96, 5, random_);
-  Input input = make_input(150, 64, 3, 5, random_);  // more rows per expert than one tile has
-  for (const Isa isa : testing::runnable_isas()) {
-    Output batch = run(isa, 2, layer, input);
-    for (int64_t r = 0; r < 150; r += isa == Isa::scalar ? 30 : 1) {
-      Input one = input.row(r);
-      Output alone = run(isa, 2, layer, one);
-      testing::expect_same_row(alone.y, 0, batch.y, r);
+  for (const auto& [format, activations] : {std::pair(Format::bf16, Activations::exact),
+                                            {Format::int8, Activations::exact},
+                                            {Format::int4, Activations::exact},
+                                            {Format::int4, Activations::fast}}) {
+    const Layer layer = make_layer(format, 64, 96, 5, random_);
+    Input input = make_input(150, 64, 3, 5, random_);  // more rows per expert than one tile has
+    for (const Isa isa : testing::runnable_isas()) {
+      Output batch = run(isa, 2, layer, input, activations);
+      for (int64_t r = 0; r < 150; r += isa == Isa::scalar ? 30 : 1) {
+        Input one = input.row(r);
+        Output alone = run(isa, 2, layer, one, activations);
+        testing::expect_same_row(alone.y, 0, batch.y, r);
+      }
+    }
+  }
+}
+
+// What an integer product makes of a row: digits, and back.
+std::vector<double> rounded_row(const float* x, int64_t n) {
+  double largest = 0;
+  for (int64_t i = 0; i < n; ++i) largest = std::max(largest, std::abs(double{x[i]}));
+  std::vector<double> out;
+  for (int64_t i = 0; i < n; ++i) {
+    out.push_back(std::nearbyint(x[i] * 32512 / largest) * largest / 32512);
+  }
+  return out;
+}
+
+TEST_F(Experts, OfIntegersAgreeWithDoublePrecision) {
+  const int64_t d = 70, ffn = 90, k = 4, rows = 7;
+  for (const Format format : {Format::int8, Format::int4}) {
+    const Layer layer = make_layer(format, d, ffn, 8, random_);
+    Input input = make_input(rows, d, k, 8, random_);
+    Output out = run(Isa::scalar, 1, layer, input);
+    for (int64_t r = 0; r < rows; ++r) {
+      const std::vector<double> x = rounded_row(input.x.view().row(r), d);
+      std::vector<double> y(static_cast<size_t>(d)), tolerance(static_cast<size_t>(d));
+      for (int64_t j = 0; j < k; ++j) {
+        const auto e = static_cast<size_t>(input.ids.at(r, j));
+        std::vector<double> hidden;
+        for (int64_t f = 0; f < ffn; ++f) {
+          double gate = 0, up = 0;
+          for (int64_t i = 0; i < d; ++i) {
+            gate += x[static_cast<size_t>(i)] * layer.gates[e].at(f, i);
+            up += x[static_cast<size_t>(i)] * layer.ups[e].at(f, i);
+          }
+          hidden.push_back(gate / (1 + std::exp(-gate)) * up);
+        }
+        const double largest =
+            std::abs(*std::max_element(hidden.begin(), hidden.end(), [](double a, double b) {
+              return std::abs(a) < std::abs(b);
+            }));
+        for (int64_t f = 0; f < ffn; ++f) {
+          for (int64_t i = 0; i < d; ++i) {
+            const double w = input.weights.at(r, j) * layer.downs[e].at(i, f);
+            y[static_cast<size_t>(i)] += w * hidden[static_cast<size_t>(f)];
+            // A step of the hidden row's 16 bits: it may round to either side.
+            tolerance[static_cast<size_t>(i)] += std::abs(w) * largest / 32512;
+          }
+        }
+      }
+      for (int64_t i = 0; i < d; ++i) {
+        EXPECT_NEAR(out.y.at(r, i), y[static_cast<size_t>(i)], tolerance[static_cast<size_t>(i)]);
+      }
     }
   }
 }

@@ -1,0 +1,104 @@
+#include "model/quantize.h"
+
+#include <array>
+#include <boost/json.hpp>
+#include <fstream>
+#include <string_view>
+
+#include "base/error.h"
+#include "base/mapped_file.h"
+#include "model/config.h"
+#include "model/families.h"
+#include "tensor/checkpoint.h"
+#include "tensor/json.h"
+#include "tensor/safetensors.h"
+
+namespace dbrx {
+namespace {
+
+namespace fs = std::filesystem;
+namespace json = boost::json;
+
+constexpr size_t kMaxConfigBytes = size_t{4} << 20;
+constexpr const char* kStateFile = "quantize.state";  // there until the last file is
+
+// What a user of the packed checkpoint needs besides weights.
+constexpr std::array kCopied = {"generation_config.json", "tokenizer.json", "tokenizer_config.json",
+                                "special_tokens_map.json", "chat_template.jinja"};
+
+void write_text(const fs::path& path, const std::string& text) {
+  std::ofstream file(path, std::ios::binary);
+  file << text;
+  file.close();
+  if (!file) throw Error(Code::resource_exhausted, path.string() + ": can't write");
+}
+
+std::string state_text(const fs::path& source, const QuantizeOptions& options) {
+  return fs::canonical(source).string() + "\n" + std::string(format_info(options.experts).name) +
+         " " + std::string(format_info(options.dense).name) + "\n";
+}
+
+// An empty directory begins a run, one of the same source and options goes on with it.
+void begin(const fs::path& out, const std::string& state) {
+  fs::create_directories(out);
+  const fs::path path = out / kStateFile;
+  if (fs::exists(path)) {
+    if (read_text_file(path, kMaxConfigBytes) == state) return;
+    throw Error(Code::invalid_argument,
+                out.string() +
+                    ": holds an unfinished run of another model or other formats: remove "
+                    "it or choose another --out");
+  }
+  if (!fs::is_empty(out)) {
+    throw Error(Code::invalid_argument, out.string() + ": not empty: choose another --out");
+  }
+  write_text(path, state);
+}
+
+void write_config(const fs::path& source, const fs::path& out, const QuantizeOptions& options) {
+  const fs::path path = source / "config.json";
+  json::object config = parse_json_object(read_text_file(path, kMaxConfigBytes), path.string());
+  config["quantization_config"] = {{"quant_method", "dbrx"},
+                                   {"experts", format_info(options.experts).name},
+                                   {"dense", format_info(options.dense).name}};
+  write_text(out / "config.json", json::serialize(config) + "\n");
+}
+
+void write_index(const fs::path& out, const std::vector<PackedPart>& parts) {
+  json::object map;
+  for (const PackedPart& part : parts) {
+    for (const Tensor& tensor : open_safetensors(out / part.file)) map[tensor.name] = part.file;
+  }
+  write_text(out / "model.safetensors.index.json",
+             json::serialize(json::object{{"weight_map", map}}) + "\n");
+}
+
+}  // namespace
+
+void quantize_checkpoint(Context& context, const fs::path& source_dir, const fs::path& out_dir,
+                         const QuantizeOptions& options) {
+  const ModelConfig config = load_config(source_dir);
+  const Checkpoint checkpoint = Checkpoint::open(source_dir);
+  if (config.is_packed) {
+    throw Error(Code::invalid_argument,
+                source_dir.string() + ": is packed already: start from the float checkpoint");
+  }
+  const std::vector<PackedPart> parts =
+      find_family(config.family, source_dir.string()).packed_parts(config, checkpoint, options);
+  begin(out_dir, state_text(source_dir, options));
+  int64_t done = 0;
+  for (const PackedPart& part : parts) {
+    const fs::path path = out_dir / part.file;
+    if (!fs::exists(path)) part.write(context, path);
+    if (options.progress) options.progress(++done, static_cast<int64_t>(parts.size()));
+  }
+  for (const char* name : kCopied) {
+    if (!fs::exists(source_dir / name)) continue;
+    fs::copy_file(source_dir / name, out_dir / name, fs::copy_options::overwrite_existing);
+  }
+  write_index(out_dir, parts);
+  write_config(source_dir, out_dir, options);
+  fs::remove(out_dir / kStateFile);
+}
+
+}  // namespace dbrx
