@@ -50,12 +50,10 @@ MUTATIONS = {
          ".out = args.out.row(span.first_row + row) + column + h * cache.n_kv_heads * cache.head_dim}"),
     ],
     "w1 and v1 swapped": [
-        (MODEL + "dbrx_load.cc", ".gate = pack_linear(rows(w1,", ".gate = pack_linear(rows(v1,"),
-        (MODEL + "dbrx_load.cc", ".up = pack_linear(rows(v1,", ".up = pack_linear(rows(w1,"),
+        (MODEL + "dbrx_source.cc", "rows(w1, e * f, f, d), rows(v1, e * f, f, d)", "rows(v1, e * f, f, d), rows(w1, e * f, f, d)"),
     ],
     "w2 transposed-reshaped": [
-        (MODEL + "dbrx_load.cc", "pack_linear(transposed_rows(w2, e * f, d, f))",
-         "pack_linear(rows(w2, e * d, d, f))"),
+        (MODEL + "dbrx_source.cc", "transposed_rows(w2, e * f, d, f)", "rows(w2, e * d, d, f)"),
     ],
     "no renormalisation": [
         (MODEL + "dbrx.cc", ".norm_p = config_.router_norm_p,", ".norm_p = 0,"),
@@ -85,8 +83,8 @@ MUTATIONS = {
     "eps 1e-6": [(MODEL + "dbrx_config.cc", "kNormEps = 1e-5F", "kNormEps = 1e-6F")],
     "eps 1e-12": [(MODEL + "dbrx_config.cc", "kNormEps = 1e-5F", "kNormEps = 1e-12F")],
     "expert-minor row order": [
-        (MODEL + "dbrx_load.cc", ".gate = pack_linear(rows(w1, e * f, f, d)),",
-         ".gate = pack_linear([&] { LinearSource s = rows(w1, e, f, d); s.out_stride = config_.n_experts * d; return s; }()),"),
+        (MODEL + "dbrx_source.cc", "{rows(w1, e * f, f, d),",
+         "{[&] { LinearSource s = rows(w1, e, f, d); s.out_stride = config_.n_experts * d; return s; }(),"),
     ],
 }
 

@@ -136,11 +136,6 @@ void pack_f32(const LinearSource& s, Linear& linear) {
 
 }  // namespace
 
-int64_t int_header_bytes(Format format, int64_t n_steps) {
-  const int64_t groups = format == Format::int4 ? n_steps * kGroupScaleBytes : 0;
-  return static_cast<int64_t>(round_up(static_cast<size_t>(kPanelScaleBytes + groups), kAlignment));
-}
-
 int64_t Linear::panel_bytes() const {
   switch (format) {
     case Format::bf16:

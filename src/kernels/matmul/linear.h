@@ -50,8 +50,11 @@ struct Linear {
   const std::byte* panel(int64_t i) const { return bytes.data() + i * panel_bytes(); }
 };
 
-// Bytes before the weights of an integer panel: its scales.
-int64_t int_header_bytes(Format format, int64_t n_steps);
+// Bytes before the weights of an integer panel: its scales. Forced inline for kernel files.
+[[gnu::always_inline]] inline int64_t int_header_bytes(Format format, int64_t n_steps) {
+  const int64_t groups = format == Format::int4 ? n_steps * kGroupScaleBytes : 0;
+  return (kPanelScaleBytes + groups + 63) / 64 * 64;
+}
 
 // Zeroed room for the panels of a matrix.
 Linear make_linear(Format format, int64_t out_features, int64_t in_features);

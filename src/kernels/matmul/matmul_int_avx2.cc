@@ -136,7 +136,7 @@ struct Int8Weights {
   template <int kN>
   DBRX_SIMD static void add_step(const std::byte* panel, int64_t n_steps, int64_t step,
                                  const Digit* digits, int32_t (*sums)[kPanelOutputs]) {
-    const std::byte* weights = panel + int_header_bytes_of(n_steps) + step * kStepBytes;
+    const std::byte* weights = panel + int_header_bytes(kFormat, n_steps) + step * kStepBytes;
     const __m256i ones = _mm256_set1_epi16(1);
     DBRX_UNROLL
     for (int tile = 0; tile < 2; ++tile) {
@@ -165,17 +165,11 @@ struct Int8Weights {
       }
     }
   }
-
-  DBRX_SIMD static int64_t int_header_bytes_of(int64_t) { return kPanelScaleBytes; }
 };
 
 struct Int4Weights {
   static constexpr Format kFormat = Format::int4;
   static constexpr int64_t kStepBytes = kIntTileBytes;
-
-  DBRX_SIMD static int64_t int_header_bytes_of(int64_t n_steps) {
-    return (kPanelScaleBytes + n_steps * kGroupScaleBytes + 63) / 64 * 64;
-  }
 
   // The scales of 8 outputs, each twice as an int16.
   DBRX_SIMD static __m256i spread_scales(__m128i bytes) {
@@ -188,7 +182,7 @@ struct Int4Weights {
   template <int kN>
   DBRX_SIMD static void add_step(const std::byte* panel, int64_t n_steps, int64_t step,
                                  const Digit* digits, int32_t (*sums)[kPanelOutputs]) {
-    const std::byte* weights = panel + int_header_bytes_of(n_steps) + step * kStepBytes;
+    const std::byte* weights = panel + int_header_bytes(kFormat, n_steps) + step * kStepBytes;
     const std::byte* scales = panel + kPanelScaleBytes + step * kGroupScaleBytes;
     const __m256i low_half = _mm256_set1_epi8(15);
     for (int64_t group = 0; group < 2; ++group) {
