@@ -1,5 +1,6 @@
 """`dbrx chat` as a person uses it, over a pseudo-terminal, and the other commands of the terminal."""
 
+import json
 import os
 import pty
 import re
@@ -175,6 +176,24 @@ def test_a_packed_model_is_made_verified_and_used(tmp_path):
     weights.write_bytes(content)
     damaged = run("verify", "--model", packed)
     assert damaged.returncode == 1 and "layer-0003.safetensors" in damaged.stderr and "checksum" in damaged.stderr
+
+
+def test_a_benchmark_reports_rows_with_shares_that_can_be_compared(tmp_path):
+    reports = [tmp_path / "a.json", tmp_path / "b.json"]
+    for report in reports:
+        made = run("bench", "--model", MODEL, "--rounds", "1", "--sequences", "1,3", "--prefill", "32", "--json", report)
+        assert made.returncode == 0 and "roof: reads" in made.stdout
+    report = json.loads(reports[0].read_text())
+    assert report["roof"]["read_bytes_per_s"] > 0 and report["machine"]["threads"] > 0
+    assert [(r["test"], r["sequences"], r["tokens"]) for r in report["rows"]] == [
+        ("decode", 1, 1), ("decode", 3, 3), ("prefill", 1, 32)]
+    assert all(r["value"] > 0 for r in report["rows"])
+    assert report["rows"][0]["share"] > 0
+    compared = run("bench", "compare", *reports)
+    assert compared.returncode == 0 and compared.stdout.count("x") >= 3
+    wrong = run("bench", "compare", reports[0], MODEL + "/config.json")
+    assert wrong.returncode == 1 and "config.json: not a report" in wrong.stderr
+    assert run("bench").returncode == 1
 
 
 @pytest.mark.parametrize("command", ["serve", "chat", "inspect", "tokenize"])

@@ -10,6 +10,7 @@ namespace dbrx {
 
 using CommandMain = std::function<int()>;
 
+CommandMain setup_bench(CLI::App& app);
 CommandMain setup_chat(CLI::App& app);
 CommandMain setup_inspect(CLI::App& app);
 CommandMain setup_quantize(CLI::App& app);

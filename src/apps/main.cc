@@ -19,11 +19,12 @@ struct Command {
   CommandMain (*setup)(CLI::App& app);
 };
 
-constexpr std::array<Command, 6> kCommands = {{
+constexpr std::array<Command, 7> kCommands = {{
     {"serve", "Serve a model over HTTP (OpenAI API)", setup_serve},
     {"chat", "Chat with a model in the terminal", setup_chat},
     {"quantize", "Pack a float checkpoint in int4 or int8", setup_quantize},
     {"verify", "Compare a packed checkpoint with its checksums", setup_verify},
+    {"bench", "Measure speed as shares of what the machine can do", setup_bench},
     {"inspect", "Print a model's configuration, parameters and memory needs", setup_inspect},
     {"tokenize", "Turn text into token ids and back, as JSON lines", setup_tokenize},
 }};

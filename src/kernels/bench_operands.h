@@ -4,11 +4,11 @@
 #include <benchmark/benchmark.h>
 
 #include <cstdint>
-#include <cstring>
 #include <string>
 #include <vector>
 
 #include "kernels/matmul/linear.h"
+#include "kernels/matmul/random_linear.h"
 
 namespace dbrx::bench {
 
@@ -23,18 +23,12 @@ inline std::vector<float> random_floats(int64_t n) {
   return values;
 }
 
-inline Linear random_linear(Format format, int64_t out_features, int64_t in_features) {
-  const int64_t n = out_features * in_features;
-  std::vector<float> values = random_floats(n);
-  auto* data = reinterpret_cast<std::byte*>(values.data());
-  if (format == Format::bf16) {
-    for (int64_t i = 0; i < n; ++i) {
-      const uint16_t bits = float_to_bf16(values[static_cast<size_t>(i)] * 0.02F);
-      std::memcpy(data + 2 * i, &bits, sizeof bits);
-    }
-  }
-  return pack_linear({.data = data,
-                      .format = format,
+// Packed weights of any format; f32 is packed from random floats.
+inline Linear bench_linear(Format format, int64_t out_features, int64_t in_features) {
+  if (format != Format::f32) return random_linear(format, out_features, in_features, 1);
+  const std::vector<float> values = random_floats(out_features * in_features);
+  return pack_linear({.data = reinterpret_cast<const std::byte*>(values.data()),
+                      .format = Format::f32,
                       .out_features = out_features,
                       .in_features = in_features,
                       .out_stride = in_features});

@@ -211,10 +211,14 @@ class Dbrx : public Model {
 
 }  // namespace
 
+std::unique_ptr<Model> make_dbrx(const ModelConfig& config, DbrxWeights weights,
+                                 Activations activations) {
+  return std::make_unique<Dbrx>(config, std::move(weights), activations);
+}
+
 std::unique_ptr<Model> load_dbrx(const ModelConfig& config, const Checkpoint& checkpoint,
                                  const LoadOptions& options) {
-  return std::make_unique<Dbrx>(config, load_dbrx_weights(config, checkpoint, options),
-                                options.activations);
+  return make_dbrx(config, load_dbrx_weights(config, checkpoint, options), options.activations);
 }
 
 }  // namespace dbrx

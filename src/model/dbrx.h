@@ -28,7 +28,8 @@ struct DbrxLayer {
 };
 
 struct DbrxWeights {
-  Tensor wte;  // [vocab, d], used where it lies in the mapped file
+  Tensor wte;       // [vocab, d], used where it lies in the mapped file
+  Block wte_owned;  // or here: synthetic weights have no file
   std::vector<DbrxLayer> layers;
   std::vector<float> norm_f;  // [d]
   Linear lm_head;             // [vocab, d]
@@ -40,6 +41,8 @@ ModelConfig parse_dbrx_config(const ConfigReader& reader);
 std::vector<TensorSpec> dbrx_tensors(const ModelConfig& config);
 DbrxWeights load_dbrx_weights(const ModelConfig& config, const Checkpoint& checkpoint,
                               const LoadOptions& options);
+std::unique_ptr<Model> make_dbrx(const ModelConfig& config, DbrxWeights weights,
+                                 Activations activations);
 std::unique_ptr<Model> load_dbrx(const ModelConfig& config, const Checkpoint& checkpoint,
                                  const LoadOptions& options);
 

@@ -35,6 +35,11 @@ namespace dbrx {
 // How integer products round their input; of no effect on other formats.
 enum class Activations : uint8_t { exact, fast };
 
+// Products of bytes for each weight and row.
+constexpr int64_t n_digits(Activations activations) {
+  return activations == Activations::exact ? 2 : 1;
+}
+
 struct MatmulArgs {
   MatrixView<const float> x;       // [rows, in]
   const Linear* weight = nullptr;  // out x in

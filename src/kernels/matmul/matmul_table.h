@@ -17,10 +17,6 @@ std::span<const MatmulKernel* const> matmul_kernels();
 // The best kernel for weights of this format. (AMX pays from one row on: decode waits for memory.)
 const MatmulKernel& pick_matmul_kernel(Isa best, Format format);
 
-inline int64_t n_digits(Activations activations) {
-  return activations == Activations::exact ? 2 : 1;
-}
-
 inline int64_t packed_x_bytes(const MatmulKernel& kernel, int64_t rows, int64_t n_steps,
                               Activations activations) {
   const int64_t row_bytes = kernel.x_value_bytes == 0

@@ -47,9 +47,9 @@ void experts_bench(benchmark::State& state) {
   flush_denormals();
   static std::vector<Expert> layer;
   while (static_cast<int64_t>(layer.size()) < n_experts()) {
-    layer.push_back({bench::random_linear(Format::bf16, kFfn, kD),
-                     bench::random_linear(Format::bf16, kFfn, kD),
-                     bench::random_linear(Format::bf16, kD, kFfn)});
+    layer.push_back({bench::bench_linear(Format::bf16, kFfn, kD),
+                     bench::bench_linear(Format::bf16, kFfn, kD),
+                     bench::bench_linear(Format::bf16, kD, kFfn)});
   }
   const std::vector<float> x = bench::random_floats(rows * kD);
   const std::vector<float> weights(static_cast<size_t>(rows * kTopK), 0.25F);

@@ -1,0 +1,79 @@
+#include "kernels/roof/roof.h"
+
+#include <array>
+#include <atomic>
+#include <chrono>
+
+#include "base/error.h"
+#include "kernels/roof/roof_kernels.h"
+
+namespace dbrx {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::array kKernels = {&roof_amx, &roof_avx512, &roof_avx2, &roof_scalar};
+constexpr double kSeconds = 0.2;  // of each measurement
+
+const RoofKernel& pick(Isa best) {
+  for (const RoofKernel* kernel : kKernels) {
+    if (kernel->isa <= best) return *kernel;
+  }
+  return roof_scalar;
+}
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// Repeats `round`, which returns an amount of work, until the time is up. Returns the rate.
+template <typename Round>
+double rate_of(const Round& round) {
+  const Clock::time_point start = Clock::now();
+  double work = 0;
+  do {
+    work += static_cast<double>(round());
+  } while (seconds_since(start) < kSeconds);
+  return work / seconds_since(start);
+}
+
+double read_rate(Context& context, const RoofKernel& kernel, std::span<const std::byte> memory) {
+  const auto n_threads = static_cast<int64_t>(context.pool.n_threads());
+  constexpr int64_t kUnit = kRoofStreams * kRoofLine;
+  const int64_t share = static_cast<int64_t>(memory.size()) / n_threads / kUnit * kUnit;
+  std::atomic<uint64_t> sink{0};
+  return rate_of([&] {
+    context.pool.run(static_cast<size_t>(n_threads), [&](size_t i) {
+      sink += kernel.read(memory.data() + static_cast<int64_t>(i) * share, share);
+    });
+    return share * n_threads;
+  });
+}
+
+double int8_rate(Context& context, const RoofKernel& kernel) {
+  constexpr int64_t kLoops = 200'000;
+  const auto n_threads = static_cast<size_t>(context.pool.n_threads());
+  std::atomic<int64_t> n_ops{0};
+  std::atomic<int64_t> sink{0};
+  return rate_of([&] {
+    n_ops = 0;
+    context.pool.run(n_threads, [&](size_t) {
+      int32_t result = 0;
+      n_ops += kernel.int8(kLoops, &result);
+      sink += result;
+    });
+    return n_ops.load();
+  });
+}
+
+}  // namespace
+
+std::span<const RoofKernel* const> roof_kernels() { return kKernels; }
+
+Roof measure_roof(Context& context, std::span<const std::byte> memory) {
+  CHECK_LE(size_t{1} << 20, memory.size());
+  const RoofKernel& kernel = pick(context.isa);
+  return {.read_bytes = read_rate(context, kernel, memory), .int8_ops = int8_rate(context, kernel)};
+}
+
+}  // namespace dbrx
