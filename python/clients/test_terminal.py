@@ -43,6 +43,9 @@ class Terminal:
     def exit_code(self):
         """Reads to the end and waits."""
         while True:
+            if not select.select([self.fd], [], [], 30)[0]:
+                os.kill(self.pid, signal.SIGKILL)
+                raise AssertionError("the program does not end")
             try:
                 if not os.read(self.fd, 65536):
                     break
@@ -84,6 +87,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(chat):
     terminal.read_until(re.escape(PROMPT))
     terminal.send("/help\n")
     terminal.read_until("/reset")
+    terminal.read_until(re.escape(PROMPT))  # before it the terminal would take Ctrl-D for itself
     terminal.send("\x04")  # Ctrl-D
     assert terminal.exit_code() == 0
 
