@@ -7,6 +7,7 @@ import re
 import select
 import signal
 import subprocess
+import termios
 import time
 
 import pytest
@@ -37,7 +38,13 @@ class Terminal:
         seen, self.text = self.text[:found.end()], self.text[found.end():]
         return seen
 
-    def send(self, text):
+    def send(self, text, seconds=60):
+        """Types at the prompt, once the line editor has the terminal: before, keys would mean something else."""
+        deadline = time.monotonic() + seconds
+        while termios.tcgetattr(self.fd)[3] & termios.ICANON:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"the line editor does not begin; so far {self.text!r}")
+            time.sleep(0.002)
         os.write(self.fd, text.encode())
 
     def exit_code(self):
@@ -87,7 +94,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_program(chat):
     terminal.read_until(re.escape(PROMPT))
     terminal.send("/help\n")
     terminal.read_until("/reset")
-    terminal.read_until(re.escape(PROMPT))  # before it the terminal would take Ctrl-D for itself
+    terminal.read_until(re.escape(PROMPT))
     terminal.send("\x04")  # Ctrl-D
     assert terminal.exit_code() == 0
 
