@@ -13,7 +13,8 @@ namespace dbrx {
 namespace {
 
 struct Rig {
-  explicit Rig(EngineOptions options = {}) : engine(context, model, &test_tokenizer(), options) {}
+  explicit Rig(const EngineOptions& options = {})
+      : engine(context, model, &test_tokenizer(), options) {}
 
   Context context{Isa::scalar, 1};
   FakeModel model{kTestVocab};

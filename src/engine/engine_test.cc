@@ -35,7 +35,8 @@ std::vector<Call> some_calls() {
   return calls;
 }
 
-void run(const std::vector<Call>& calls, EngineOptions options, EngineStats* stats = nullptr) {
+void run(const std::vector<Call>& calls, const EngineOptions& options,
+         EngineStats* stats = nullptr) {
   Context context(Isa::scalar, 1);
   FakeModel model(kTestVocab);
   Engine engine(context, model, &test_tokenizer(), options);
