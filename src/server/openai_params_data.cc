@@ -4,9 +4,11 @@
 namespace dbrx {
 namespace {
 
+// NOLINTBEGIN(readability-identifier-naming): columns of a table
 constexpr auto U = Support::used;
 constexpr auto R = Support::refused;
 constexpr auto N = Support::no_effect;
+// NOLINTEND(readability-identifier-naming)
 
 // Names that other servers use, which would otherwise pass as unknown and lose their effect.
 constexpr std::string_view kUseMaxTokens = "use max_tokens or max_completion_tokens";

@@ -67,7 +67,7 @@ size_t longest_token(const Tokenizer& tokenizer) {
   return n_bytes;
 }
 
-HttpResponse json_response(json::object object) {
+HttpResponse json_response(const json::object& object) {
   HttpResponse response;
   response.headers = {{"Content-Type", "application/json"}};
   response.body = json::serialize(object);
