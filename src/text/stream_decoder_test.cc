@@ -17,7 +17,7 @@ struct Row {
   uint8_t low[4];
   uint8_t high[4];
 };
-constexpr Row table_3_7[] = {
+constexpr Row kTable37[] = {
     {1, {0x00}, {0x7F}},
     {2, {0xC2, 0x80}, {0xDF, 0xBF}},
     {3, {0xE0, 0xA0, 0x80}, {0xE0, 0xBF, 0xBF}},
@@ -35,7 +35,7 @@ std::string reference(const std::string& bytes) {
   for (size_t at = 0; at < bytes.size();) {
     size_t n_longest = 0;
     bool whole = false;
-    for (const Row& row : table_3_7) {
+    for (const Row& row : kTable37) {
       size_t n = 0;
       while (n < static_cast<size_t>(row.length) && at + n < bytes.size()) {
         const auto byte = static_cast<uint8_t>(bytes[at + n]);
@@ -55,16 +55,16 @@ std::string reference(const std::string& bytes) {
 
 // A sequence whose bytes stay near the borders of the table.
 int32_t random_id(std::mt19937& random) {
-  static constexpr uint8_t edges[] = {'A',  0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF,
-                                      0xC0, 0xC1, 0xC2, 0xDF, 0xE0, 0xE1, 0xEC, 0xED,
-                                      0xEE, 0xEF, 0xF0, 0xF1, 0xF4, 0xF5};
+  static constexpr uint8_t kEdges[] = {'A',  0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF,
+                                       0xC0, 0xC1, 0xC2, 0xDF, 0xE0, 0xE1, 0xEC, 0xED,
+                                       0xEE, 0xEF, 0xF0, 0xF1, 0xF4, 0xF5};
   switch (random() % 4) {
     case 0:
       return static_cast<int32_t>(random() % 256);
     case 1:
       return 256 + static_cast<int32_t>(random() % 11);
     default:
-      return edges[random() % std::size(edges)];
+      return kEdges[random() % std::size(kEdges)];
   }
 }
 
