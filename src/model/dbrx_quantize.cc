@@ -84,7 +84,7 @@ void write_layer(Context& context, DbrxSource& source, const ModelConfig& config
   writer.finish();
 }
 
-// A table of rows that stand by themselves, a few thousand rows at a time.
+// A table of rows that stand by themselves, row by row.
 void write_embedding(const Tensor& table, const ModelConfig& config, Format format,
                      SafetensorsWriter& writer) {
   const int64_t d = config.d_model;

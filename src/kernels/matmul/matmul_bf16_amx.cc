@@ -3,6 +3,7 @@
 #include "kernels/matmul/linear.h"
 #include "kernels/matmul/matmul_kernels.h"
 #include "kernels/simd/f32x16.h"
+#include "kernels/simd/tile_config.h"
 
 namespace dbrx {
 namespace {
@@ -13,14 +14,6 @@ constexpr int64_t kStepBytes = 2 * kTileBytes;
 constexpr int64_t kTileOutputs = 16;
 constexpr int64_t kTileStride = 64;  // bytes from one row of an operand tile to the next
 constexpr int64_t kChunkSteps = 8;   // 16 KB of weights, reused from L1 by all blocks of rows
-
-struct alignas(64) TileConfig {
-  uint8_t palette = 1;
-  uint8_t start_row = 0;
-  uint8_t reserved[14] = {};
-  uint16_t row_bytes[16] = {};
-  uint8_t rows[16] = {};
-};
 
 // Tiles 0-3: outputs (row block 0 or 1) x (tile 0 or 1); 4, 5: the row blocks of x; 6, 7: weights.
 void configure(int64_t rows0, int64_t rows1) noexcept {

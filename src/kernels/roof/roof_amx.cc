@@ -1,15 +1,8 @@
 #include "kernels/roof/roof_avx512_read.h"
+#include "kernels/simd/tile_config.h"
 
 namespace dbrx {
 namespace {
-
-struct alignas(64) TileConfig {
-  uint8_t palette = 1;
-  uint8_t start_row = 0;
-  uint8_t reserved[14] = {};
-  uint16_t row_bytes[16] = {};
-  uint8_t rows[16] = {};
-};
 
 // Four products of 16 x 64 by 64 x 16 bytes a loop, on operands of random bits: zeros may clock
 // higher.
