@@ -69,8 +69,6 @@ Format format_of(const std::string& name) {
   return name == "int8" ? Format::int8 : name == "bf16" ? Format::bf16 : Format::int4;
 }
 
-bool is_integer(Format format) { return format == Format::int8 || format == Format::int4; }
-
 std::unique_ptr<Model> make_model(Context& context, const BenchFlags& flags) {
   if (!flags.model_dir.empty()) {
     return load_model(flags.model_dir, {.activations = activations_of(flags), .progress = {}});

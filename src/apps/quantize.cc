@@ -23,9 +23,15 @@ struct QuantizeFlags {
 int quantize(const QuantizeFlags& flags) {
   QuantizeOptions options;
   options.experts = flags.format == "int8" ? Format::int8 : Format::int4;
-  options.progress = [](int64_t done, int64_t total) {
-    std::fprintf(stderr, "%s%ld of %ld files%s", isatty(STDERR_FILENO) != 0 ? "\r" : "", done,
-                 total, isatty(STDERR_FILENO) == 0 || done == total ? "\n" : "");
+  const bool is_terminal = isatty(STDERR_FILENO) != 0;
+  int last = -1;
+  options.progress = [is_terminal, last](double done) mutable {
+    const int percent = static_cast<int>(done * 100);
+    const int step = is_terminal ? 1 : 10;
+    if (percent / step == last) return;
+    last = percent / step;
+    std::fprintf(stderr, "%s%d %%%s", is_terminal ? "\r" : "", percent,
+                 !is_terminal || percent == 100 ? "\n" : "");
   };
   Context context(choose_isa({}), flags.threads > 0 ? flags.threads : available_cpus());
   quantize_checkpoint(context, flags.source, flags.out, options);

@@ -106,7 +106,9 @@ inline Linear quantize(StoredMatrix& m, Format format) {
     quantize_row(format, {values, static_cast<size_t>(m.cols)}, row);
     for (int64_t c = 0; c < m.cols; ++c) values[c] = row.scale * static_cast<float>(row.factor(c));
   }
-  return quantize_linear({.data = m.bytes.data(),
+  Context context(choose_isa({}), 1);
+  return quantize_linear(context,
+                         {.data = m.bytes.data(),
                           .format = m.format,
                           .out_features = m.rows,
                           .in_features = m.cols,

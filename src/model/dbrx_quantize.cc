@@ -1,6 +1,7 @@
 // Which of DBRX's matrices go into which packed file.
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <utility>
 
 #include "base/error.h"
@@ -25,18 +26,17 @@ struct Job {
     linear.format = format;
     return linear;
   }
+
+  int64_t n_weights() const { return source.out_features * source.in_features; }
 };
 
-// Makes as many matrices at a time as there are threads, and writes them in order.
-void write_jobs(Context& context, std::span<const Job> jobs, SafetensorsWriter& writer) {
-  const auto n_threads = static_cast<size_t>(context.pool.n_threads());
-  for (size_t first = 0; first < jobs.size(); first += n_threads) {
-    const size_t n = std::min(n_threads, jobs.size() - first);
-    std::vector<Linear> made(n);
-    context.pool.run(n, [&](size_t i) {
-      made[i] = quantize_linear(jobs[first + i].source, jobs[first + i].format);
-    });
-    for (const Linear& linear : made) writer.write(linear.bytes);
+using Wrote = std::function<void(int64_t n_weights)>;
+
+void write_jobs(Context& context, std::span<const Job> jobs, SafetensorsWriter& writer,
+                const Wrote& wrote) {
+  for (const Job& job : jobs) {
+    writer.write(quantize_linear(context, job.source, job.format).bytes);
+    wrote(job.n_weights());
   }
 }
 
@@ -54,7 +54,8 @@ StoredTensor stored_floats(std::string name, std::vector<int64_t> shape,
 }
 
 void write_layer(Context& context, DbrxSource& source, const ModelConfig& config, int64_t layer,
-                 const QuantizeOptions& options, const std::filesystem::path& path) {
+                 const QuantizeOptions& options, const std::filesystem::path& path,
+                 const Wrote& wrote) {
   const std::string block = DbrxSource::block(layer);
   std::vector<Job> jobs;
   for (const char* name :
@@ -79,32 +80,38 @@ void write_layer(Context& context, DbrxSource& source, const ModelConfig& config
   add_floats(block + "norm_attn_norm.norm_2.weight", {config.d_model});
   add_floats(block + "ffn.router.layer.weight", {config.n_experts, config.d_model});
   SafetensorsWriter writer(path, tensors);
-  write_jobs(context, jobs, writer);
+  write_jobs(context, jobs, writer, wrote);
   for (const std::vector<float>& values : floats) writer.write(bytes_of(values));
   writer.finish();
 }
 
-// A table of rows that stand by themselves, row by row.
+// A table of rows that stand by themselves; many rows to a write.
 void write_embedding(const Tensor& table, const ModelConfig& config, Format format,
                      SafetensorsWriter& writer) {
+  constexpr int64_t kRowsAtOnce = 256;
   const int64_t d = config.d_model;
-  const auto bytes = static_cast<size_t>(row_bytes(format, d));
+  const int64_t bytes = row_bytes(format, d);
   std::vector<float> values(static_cast<size_t>(d));
-  std::vector<std::byte> row(bytes);
+  std::vector<std::byte> rows(static_cast<size_t>(kRowsAtOnce * bytes));
   QuantizedRow quantized;
-  for (int64_t r = 0; r < config.vocab_size; ++r) {
-    decode_row(*table.format, table.bytes.data() + r * row_bytes(*table.format, d), d,
-               values.data());
-    quantize_row(format, values, quantized);
-    std::memcpy(row.data(), &quantized.scale, sizeof quantized.scale);
-    std::memcpy(row.data() + sizeof quantized.scale, quantized.q.data(), quantized.q.size());
-    writer.write(row);
+  for (int64_t first = 0; first < config.vocab_size; first += kRowsAtOnce) {
+    const int64_t n = std::min(kRowsAtOnce, config.vocab_size - first);
+    for (int64_t r = 0; r < n; ++r) {
+      decode_row(*table.format, table.bytes.data() + (first + r) * row_bytes(*table.format, d), d,
+                 values.data());
+      quantize_row(format, values, quantized);
+      std::byte* row = rows.data() + r * bytes;
+      std::memcpy(row, &quantized.scale, sizeof quantized.scale);
+      std::memcpy(row + sizeof quantized.scale, quantized.q.data(), quantized.q.size());
+    }
+    writer.write({rows.data(), static_cast<size_t>(n * bytes)});
   }
 }
 
 // What stands outside the layers.
 void write_ends(Context& context, DbrxSource& source, const ModelConfig& config,
-                const QuantizeOptions& options, const std::filesystem::path& path) {
+                const QuantizeOptions& options, const std::filesystem::path& path,
+                const Wrote& wrote) {
   const Tensor table = source.embedding("transformer.wte.weight");
   const Job head = {"lm_head.weight", source.matrix("lm_head.weight"), options.dense};
   const std::vector<float> norm = source.vector("transformer.norm_f.weight");
@@ -112,8 +119,9 @@ void write_ends(Context& context, DbrxSource& source, const ModelConfig& config,
       path, {stored_linear(head.name, head.sizes()),
              stored_rows(table.name, options.dense, config.vocab_size, config.d_model),
              stored_floats("transformer.norm_f.weight", {config.d_model}, norm)});
-  write_jobs(context, {&head, 1}, writer);
+  write_jobs(context, {&head, 1}, writer, wrote);
   write_embedding(table, config, options.dense, writer);
+  wrote(config.vocab_size * config.d_model);
   writer.write(bytes_of(norm));
   writer.finish();
 }
@@ -129,15 +137,21 @@ std::string layer_file(int64_t layer) {
 std::vector<PackedPart> dbrx_packed_parts(const ModelConfig& config, const Checkpoint& checkpoint,
                                           const QuantizeOptions& options) {
   const auto source = std::make_shared<DbrxSource>(config, checkpoint, LoadOptions{});
+  const int64_t d = config.d_model;
+  const int64_t in_layer = (config.q_dim() + 2 * config.kv_dim()) * d + d * config.q_dim() +
+                           config.n_experts * 3 * d * config.ffn_hidden;
   std::vector<PackedPart> parts;
   for (int64_t i = 0; i < config.n_layers; ++i) {
-    parts.push_back({layer_file(i), [=](Context& context, const std::filesystem::path& path) {
-                       write_layer(context, *source, config, i, options, path);
-                     }});
+    const auto write = [=](Context& context, const std::filesystem::path& path,
+                           const Wrote& wrote) {
+      write_layer(context, *source, config, i, options, path, wrote);
+    };
+    parts.push_back({layer_file(i), in_layer, write});
   }
-  parts.push_back({"ends.safetensors", [=](Context& context, const std::filesystem::path& path) {
-                     write_ends(context, *source, config, options, path);
-                   }});
+  const auto write = [=](Context& context, const std::filesystem::path& path, const Wrote& wrote) {
+    write_ends(context, *source, config, options, path, wrote);
+  };
+  parts.push_back({"ends.safetensors", 2 * config.vocab_size * d, write});
   return parts;
 }
 

@@ -86,11 +86,22 @@ void quantize_checkpoint(Context& context, const fs::path& source_dir, const fs:
   const std::vector<PackedPart> parts =
       find_family(config.family, source_dir.string()).packed_parts(config, checkpoint, options);
   begin(out_dir, state_text(source_dir, options));
+  int64_t total = 0;
+  for (const PackedPart& part : parts) total += part.n_weights;
   int64_t done = 0;
+  const auto wrote = [&](int64_t n_weights) {
+    done += n_weights;
+    if (options.progress) {
+      options.progress(static_cast<double>(done) / static_cast<double>(total));
+    }
+  };
   for (const PackedPart& part : parts) {
     const fs::path path = out_dir / part.file;
-    if (!fs::exists(path)) part.write(context, path);
-    if (options.progress) options.progress(++done, static_cast<int64_t>(parts.size()));
+    if (fs::exists(path)) {
+      wrote(part.n_weights);
+    } else {
+      part.write(context, path, wrote);
+    }
   }
   for (const char* name : kCopied) {
     if (!fs::exists(source_dir / name)) continue;

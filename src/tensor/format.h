@@ -12,6 +12,10 @@ namespace dbrx {
 // int8 and int4 have a scale per row, int4 one per group of 32 too (tensor/quantized_row.h).
 enum class Format : uint8_t { f32, bf16, f16, int8, int4 };
 
+constexpr bool is_integer(Format format) {
+  return format == Format::int8 || format == Format::int4;
+}
+
 struct FormatInfo {
   std::string_view name;              // as printed and as in flags
   std::string_view safetensors_name;  // dtype string in a safetensors header; empty: has none

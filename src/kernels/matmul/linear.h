@@ -21,6 +21,7 @@
 #include <memory>
 #include <span>
 
+#include "base/context.h"
 #include "base/mapped_file.h"
 #include "base/memory.h"
 #include "tensor/format.h"
@@ -42,8 +43,7 @@ struct Linear {
   Block owned;                       // what `bytes` points into, or
   std::shared_ptr<const MappedFile> file;
 
-  bool is_integer() const { return format == Format::int8 || format == Format::int4; }
-  int64_t step_k() const { return is_integer() ? kIntStepK : kBf16StepK; }
+  int64_t step_k() const { return is_integer(format) ? kIntStepK : kBf16StepK; }
   int64_t n_panels() const { return (out_features + kPanelOutputs - 1) / kPanelOutputs; }
   int64_t n_steps() const { return (in_features + step_k() - 1) / step_k(); }
   int64_t panel_bytes() const;
@@ -74,7 +74,8 @@ struct LinearSource {
 // thread, touches nothing but its source and its result: a loader may pack several at once.
 Linear pack_linear(const LinearSource& source);
 
-// The same with the rows rounded to int8 or int4 (tensor/quantized_row.h).
-Linear quantize_linear(const LinearSource& source, Format format);
+// The same with the rows rounded to int8 or int4 (tensor/quantized_row.h), on all threads. The
+// source is stored by rows (in_stride 1) or transposed (out_stride 1).
+Linear quantize_linear(Context& context, const LinearSource& source, Format format);
 
 }  // namespace dbrx

@@ -86,8 +86,10 @@ TEST(QuantizeLinear, KeepsEveryElementInItsPlace) {
         for (int64_t c = 0; c < cols; ++c)
           turned[static_cast<size_t>(c * rows + r)] = values[r * cols + c];
       }
+      Context context(choose_isa({}), 2);
       const Linear other =
-          quantize_linear({.data = reinterpret_cast<const std::byte*>(turned.data()),
+          quantize_linear(context,
+                          {.data = reinterpret_cast<const std::byte*>(turned.data()),
                            .format = Format::f32,
                            .out_features = rows,
                            .in_features = cols,

@@ -12,8 +12,9 @@ namespace {
 
 constexpr std::array kKernels = {
     &matmul_bf16_amx,    &matmul_bf16_avx512, &matmul_bf16_avx2,   &matmul_bf16_scalar,
-    &matmul_f32_avx512,  &matmul_f32_avx2,    &matmul_f32_scalar,  &matmul_int8_avx2,
-    &matmul_int8_scalar, &matmul_int4_avx2,   &matmul_int4_scalar,
+    &matmul_f32_avx512,  &matmul_f32_avx2,    &matmul_f32_scalar,  &matmul_int8_amx,
+    &matmul_int8_avx512, &matmul_int8_avx2,   &matmul_int8_scalar, &matmul_int4_amx,
+    &matmul_int4_avx512, &matmul_int4_avx2,   &matmul_int4_scalar,
 };
 
 void check(const MatmulArgs& args) {
@@ -34,7 +35,8 @@ void multiply_panels(const MatmulKernel& kernel, const std::byte* packed, const 
   const int64_t first_output = first_panel * kPanelOutputs;
   const int64_t n_outputs = std::min(width, weight.out_features - first_output);
   const int64_t rows = args.x.rows;
-  const int64_t block = tile_rows(rows);
+  const int64_t digits = n_digits(weight.format, args.activations);
+  const int64_t block = tile_rows(rows, digits);
   for (int64_t first = 0; first < rows; first += block) {
     const int64_t n = std::min(block, rows - first);
     kernel.run({.x = packed,
@@ -42,7 +44,7 @@ void multiply_panels(const MatmulKernel& kernel, const std::byte* packed, const 
                 .n_rows = n,
                 .in_features = weight.in_features,
                 .n_steps = weight.n_steps(),
-                .n_digits = n_digits(args.activations),
+                .n_digits = digits,
                 .panels = panels,
                 .n_panels = n_panels,
                 .out = out});
@@ -65,11 +67,18 @@ const MatmulKernel& pick_matmul_kernel(Isa best, Format format) {
   __builtin_unreachable();
 }
 
-int64_t tile_rows(int64_t rows) { return std::min(rows, kMaxTileRows); }
+int64_t tile_rows(int64_t rows, int64_t n_digits) {
+  const int64_t most = kMaxTileRows / n_digits;
+  if (rows <= most) return rows;
+  const int64_t n_tiles = (rows + most - 1) / most;
+  const auto even = static_cast<size_t>((rows + n_tiles - 1) / n_tiles);
+  return static_cast<int64_t>(round_up(even, kPackRows));
+}
 
-int64_t panels_per_task(int64_t rows, int64_t n_panels, int n_threads) {
+int64_t panels_per_task(int64_t rows, int64_t n_digits, int64_t n_panels, int n_threads) {
   constexpr int64_t kTasksPerThread = 4;
-  const int64_t fit = std::min(kMaxTilePanels, kTileValues / (tile_rows(rows) * kPanelOutputs));
+  const int64_t fit =
+      std::min(kMaxTilePanels, kTileValues / (tile_rows(rows, n_digits) * kPanelOutputs));
   return std::clamp<int64_t>(n_panels / (kTasksPerThread * n_threads), 1, fit);
 }
 
@@ -81,6 +90,7 @@ void matmul(Context& context, const MatmulArgs& args) {
   const MatmulKernel& kernel = pick_matmul_kernel(context.isa, weight.format);
 
   const Arena::Mark mark(context.arena);
+  const int64_t digits = n_digits(weight.format, args.activations);
   const int64_t bytes = packed_x_bytes(kernel, rows, weight.n_steps(), args.activations);
   std::byte* packed = context.arena.take<std::byte>(static_cast<size_t>(bytes)).data();
   context.pool.run(static_cast<size_t>(rows), [&](size_t row) {
@@ -88,11 +98,11 @@ void matmul(Context& context, const MatmulArgs& args) {
                    .n = args.x.cols,
                    .row = static_cast<int64_t>(row),
                    .n_steps = weight.n_steps(),
-                   .n_digits = n_digits(args.activations),
+                   .n_digits = digits,
                    .packed = packed});
   });
 
-  const int64_t group = panels_per_task(rows, weight.n_panels(), context.pool.n_threads());
+  const int64_t group = panels_per_task(rows, digits, weight.n_panels(), context.pool.n_threads());
   const int64_t n_tasks = (weight.n_panels() + group - 1) / group;
   context.pool.run(static_cast<size_t>(n_tasks), [&](size_t task) {
     const int64_t first = static_cast<int64_t>(task) * group;

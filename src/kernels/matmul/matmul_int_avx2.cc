@@ -1,7 +1,7 @@
 // int8 and int4 weights with AVX2's byte products. A line of 64 bytes has four k of 16 outputs; its
-// two registers have 8 outputs each, so a sum stays in one 32-bit lane per output.
+// two registers have 8 outputs each, so a sum stays in one 32-bit lane per output. Up to four
+// digits (of one row or of several) share a read of the weights.
 #include <cstring>
-#include <limits>
 
 #include "kernels/matmul/matmul_int.h"
 #include "kernels/matmul/matmul_kernels.h"
@@ -10,106 +10,10 @@
 namespace dbrx {
 namespace {
 
-constexpr int kSets = kPanelOutputs / 8;  // registers of 8 outputs in a panel
-constexpr int64_t kQuads = 8;             // of the 32 k of a group
-constexpr int64_t kChunkSteps = 8;        // weights that stay in L1 while all rows pass
+constexpr int kMaxDigits = 4;       // that share a read
+constexpr int64_t kQuads = 8;       // of the 32 k of a group
+constexpr int64_t kChunkSteps = 8;  // weights that stay in L1 while all rows pass
 constexpr int64_t kPrefetchBytes = 1024;
-
-// --- packing x ---
-
-DBRX_SIMD uint32_t largest_bits(const float* x, int64_t n) {
-  const __m256i magnitude = _mm256_set1_epi32(0x7fffffff);
-  __m256i most = _mm256_setzero_si256();
-  for (int64_t i = 0; i < n; i += 16) {
-    const F32x16 v = load(x + i, first_lanes(n - i));
-    most = _mm256_max_epu32(most, _mm256_and_si256(_mm256_castps_si256(v.low), magnitude));
-    most = _mm256_max_epu32(most, _mm256_and_si256(_mm256_castps_si256(v.high), magnitude));
-  }
-  __m128i m = _mm_max_epu32(_mm256_castsi256_si128(most), _mm256_extracti128_si256(most, 1));
-  m = _mm_max_epu32(m, _mm_shuffle_epi32(m, 0x4e));
-  m = _mm_max_epu32(m, _mm_shuffle_epi32(m, 0xb1));
-  return static_cast<uint32_t>(_mm_cvtsi128_si32(m));
-}
-
-// 32 integers of four registers as signed bytes, in order.
-DBRX_SIMD __m256i to_bytes(const __m256i* v) {
-  const __m256i bytes =
-      _mm256_packs_epi16(_mm256_packs_epi32(v[0], v[1]), _mm256_packs_epi32(v[2], v[3]));
-  return _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
-}
-
-// -8 times the sums of the bytes with k % 4 < 2 and of the others, as two int16.
-DBRX_SIMD int32_t group_pair(__m256i bytes) {
-  const __m256i pairs = _mm256_maddubs_epi16(_mm256_set1_epi8(1), bytes);
-  __m128i sum = _mm_add_epi16(_mm256_castsi256_si128(pairs), _mm256_extracti128_si256(pairs, 1));
-  sum = _mm_add_epi16(sum, _mm_shuffle_epi32(sum, 0x4e));
-  sum = _mm_add_epi16(sum, _mm_shuffle_epi32(sum, 0xb1));
-  return _mm_cvtsi128_si32(_mm_sub_epi16(_mm_setzero_si128(), _mm_slli_epi16(sum, 3)));
-}
-
-DBRX_SIMD void store_digit(const IntRow& layout, std::byte* record, int64_t digit, int64_t k,
-                           const __m256i* values) {
-  const __m256i bytes = to_bytes(values);
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(record + layout.digit_offset(digit) + k), bytes);
-  const int32_t pair = group_pair(bytes);
-  std::memcpy(record + layout.pair_offset(digit) + k / 32 * 4, &pair, sizeof pair);
-}
-
-void pack_x(const PackXArgs& a) noexcept {
-  const IntRow layout(a.n_steps, a.n_digits);
-  std::byte* record = a.packed + a.row * layout.bytes();
-  const uint32_t most = largest_bits(a.x, a.n);
-  const auto top = static_cast<float>(a.n_digits == 2 ? kExactLimit : kFastLimit);
-  float largest = 0;
-  std::memcpy(&largest, &most, sizeof largest);
-  float scale = largest / top;
-  float inverse = top / largest;
-  if (most >= 0x7f800000U) {
-    scale = std::numeric_limits<float>::quiet_NaN();
-    inverse = 0;
-  } else if (largest < 0x1p-100F) {
-    scale = inverse = 0;
-  }
-  std::memcpy(record, &scale, sizeof scale);
-  const F32x16 factor = broadcast(inverse);
-  for (int64_t k = 0; k < a.n_steps * kIntStepK; k += 32) {
-    __m256i values[4];
-    DBRX_UNROLL
-    for (int half = 0; half < 2; ++half) {
-      const int64_t i = k + half * 16;
-      F32x16 x = zero16();
-      if (inverse != 0) x = load(a.x + (i < a.n ? i : 0), first_lanes(a.n - i)) * factor;
-      values[2 * half] = _mm256_cvtps_epi32(x.low);
-      values[2 * half + 1] = _mm256_cvtps_epi32(x.high);
-    }
-    if (a.n_digits == 2) {
-      __m256i low[4];
-      DBRX_UNROLL
-      for (int i = 0; i < 4; ++i) {
-        const __m256i high =
-            _mm256_srai_epi32(_mm256_add_epi32(values[i], _mm256_set1_epi32(128)), 8);
-        low[i] = _mm256_sub_epi32(values[i], _mm256_slli_epi32(high, 8));
-        values[i] = high;
-      }
-      store_digit(layout, record, 1, k, low);
-    }
-    store_digit(layout, record, 0, k, values);
-  }
-}
-
-// --- products ---
-
-// One digit of one row.
-struct Digit {
-  const std::byte* values;
-  const std::byte* pairs;
-};
-
-DBRX_SIMD Digit digit_of(const MatmulTile& t, int64_t row, int64_t digit) {
-  const IntRow layout(t.n_steps, t.n_digits);
-  const std::byte* record = t.x + (t.first_row + row) * layout.bytes();
-  return {record + layout.digit_offset(digit), record + layout.pair_offset(digit)};
-}
 
 DBRX_SIMD __m256i load_line(const std::byte* line, int half) {
   return _mm256_load_si256(reinterpret_cast<const __m256i*>(line) + half);
@@ -135,7 +39,7 @@ struct Int8Weights {
   // |x| times w with the sign of x: |x| <= 128, |w| <= 127, so a pair of products stays in 16 bits.
   template <int kN>
   DBRX_SIMD static void add_step(const std::byte* panel, int64_t n_steps, int64_t step,
-                                 const Digit* digits, int32_t (*sums)[kPanelOutputs]) {
+                                 const IntDigit* digits, int32_t (*sums)[kPanelOutputs]) {
     const std::byte* weights = panel + int_header_bytes(kFormat, n_steps) + step * kStepBytes;
     const __m256i ones = _mm256_set1_epi16(1);
     DBRX_UNROLL
@@ -179,116 +83,167 @@ struct Int4Weights {
 
   // w + 8 is unsigned, so the byte products need no sign; 32 k of them stay in 16 bits, from the
   // start value that takes the 8 x away again. The group's scale joins when pairs become 32 bits.
+  // More than two digits pass half a line at a time, so that their sums fit into registers.
   template <int kN>
   DBRX_SIMD static void add_step(const std::byte* panel, int64_t n_steps, int64_t step,
-                                 const Digit* digits, int32_t (*sums)[kPanelOutputs]) {
+                                 const IntDigit* digits, int32_t (*sums)[kPanelOutputs]) {
+    constexpr int kHalves = kN <= 2 ? 2 : 1;
     const std::byte* weights = panel + int_header_bytes(kFormat, n_steps) + step * kStepBytes;
     const std::byte* scales = panel + kPanelScaleBytes + step * kGroupScaleBytes;
-    const __m256i low_half = _mm256_set1_epi8(15);
     for (int64_t group = 0; group < 2; ++group) {
-      __m256i acc[kN][kSets];
+      DBRX_UNROLL
+      for (int half = 0; half < 2; half += kHalves) {
+        __m256i acc[kN][kHalves][2];  // of outputs 8 half.. and 16 + 8 half..
+        DBRX_UNROLL
+        for (int d = 0; d < kN; ++d) {
+          const __m256i start = broadcast4(digits[d].pairs + (step * 2 + group) * 4);
+          DBRX_UNROLL
+          for (int h = 0; h < kHalves; ++h) acc[d][h][0] = acc[d][h][1] = start;
+        }
+        for (int64_t quad = 0; quad < kQuads; ++quad) {
+          add_quad<kN, kHalves>(weights + (group * kQuads + quad) * 64, half, digits,
+                                step * kIntStepK + group * 32 + quad * 4, acc);
+        }
+        DBRX_UNROLL
+        for (int h = 0; h < kHalves; ++h) {
+          add_scaled_sums<kN, kHalves>(scales + group * 16, half, h, acc, sums);
+        }
+      }
+    }
+  }
+
+ private:
+  // Four k of the half lines from `half` on.
+  template <int kN, int kHalves>
+  DBRX_SIMD static void add_quad(const std::byte* line, int half, const IntDigit* digits, int64_t k,
+                                 __m256i (&acc)[kN][kHalves][2]) {
+    const __m256i mask = _mm256_set1_epi8(15);
+    if (half == 0) {
+      _mm_prefetch(reinterpret_cast<const char*>(line + kPrefetchBytes), _MM_HINT_T0);
+    }
+    __m256i low[kHalves];
+    __m256i high[kHalves];
+    DBRX_UNROLL
+    for (int h = 0; h < kHalves; ++h) {
+      const __m256i both = load_line(line, half + h);
+      low[h] = _mm256_and_si256(both, mask);
+      high[h] = _mm256_and_si256(_mm256_srli_epi16(both, 4), mask);
+    }
+    DBRX_UNROLL
+    for (int d = 0; d < kN; ++d) {
+      const __m256i x = broadcast4(digits[d].values + k);
+      DBRX_UNROLL
+      for (int h = 0; h < kHalves; ++h) {
+        acc[d][h][0] = _mm256_add_epi16(acc[d][h][0], _mm256_maddubs_epi16(low[h], x));
+        acc[d][h][1] = _mm256_add_epi16(acc[d][h][1], _mm256_maddubs_epi16(high[h], x));
+      }
+    }
+  }
+
+  template <int kN, int kHalves>
+  DBRX_SIMD static void add_scaled_sums(const std::byte* scales, int half, int h,
+                                        const __m256i (&acc)[kN][kHalves][2],
+                                        int32_t (*sums)[kPanelOutputs]) {
+    const __m128i both = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(scales + (half + h) * 8));
+    const __m128i bytes[2] = {_mm_and_si128(both, _mm_set1_epi8(15)),
+                              _mm_and_si128(_mm_srli_epi16(both, 4), _mm_set1_epi8(15))};
+    DBRX_UNROLL
+    for (int tile = 0; tile < 2; ++tile) {
+      const __m256i scale = spread_scales(bytes[tile]);
       DBRX_UNROLL
       for (int d = 0; d < kN; ++d) {
-        const __m256i start = broadcast4(digits[d].pairs + (step * 2 + group) * 4);
-        DBRX_UNROLL
-        for (int set = 0; set < kSets; ++set) acc[d][set] = start;
-      }
-      for (int64_t quad = 0; quad < kQuads; ++quad) {
-        const std::byte* line = weights + (group * kQuads + quad) * 64;
-        _mm_prefetch(reinterpret_cast<const char*>(line + kPrefetchBytes), _MM_HINT_T0);
-        const __m256i both[2] = {load_line(line, 0), load_line(line, 1)};
-        __m256i w[kSets];
-        DBRX_UNROLL
-        for (int half = 0; half < 2; ++half) {
-          w[half] = _mm256_and_si256(both[half], low_half);
-          w[2 + half] = _mm256_and_si256(_mm256_srli_epi16(both[half], 4), low_half);
-        }
-        DBRX_UNROLL
-        for (int d = 0; d < kN; ++d) {
-          const __m256i x = broadcast4(digits[d].values + step * kIntStepK + group * 32 + quad * 4);
-          DBRX_UNROLL
-          for (int set = 0; set < kSets; ++set) {
-            acc[d][set] = _mm256_add_epi16(acc[d][set], _mm256_maddubs_epi16(w[set], x));
-          }
-        }
-      }
-      const __m128i both = _mm_load_si128(reinterpret_cast<const __m128i*>(scales) + group);
-      const __m128i halves[2] = {_mm_and_si128(both, _mm_set1_epi8(15)),
-                                 _mm_and_si128(_mm_srli_epi16(both, 4), _mm_set1_epi8(15))};
-      DBRX_UNROLL
-      for (int set = 0; set < kSets; ++set) {
-        const __m128i bytes = set % 2 == 0 ? halves[set / 2] : _mm_srli_si128(halves[set / 2], 8);
-        const __m256i scale = spread_scales(bytes);
-        DBRX_UNROLL
-        for (int d = 0; d < kN; ++d) {
-          add_to(sums[d], set, _mm256_madd_epi16(acc[d][set], scale));
-        }
+        add_to(sums[d], 2 * tile + half + h, _mm256_madd_epi16(acc[d][h][tile], scale));
       }
     }
   }
 };
 
-using Sums = int32_t[2][kPanelOutputs];  // of the digits of one row and panel
+DBRX_SIMD __m256d widen4(const int32_t* sums) {
+  return _mm256_cvtepi32_pd(_mm_load_si128(reinterpret_cast<const __m128i*>(sums)));
+}
 
-DBRX_SIMD void finish(const MatmulTile& t, int64_t row, int64_t p, const Sums& sums) {
-  float x_scale = 0;
-  std::memcpy(&x_scale, t.x + (t.first_row + row) * IntRow(t.n_steps, t.n_digits).bytes(),
-              sizeof x_scale);
+// y of one row and panel; sums: of its digits.
+DBRX_SIMD void finish(const MatmulTile& t, int64_t row, int64_t p,
+                      const int32_t (*sums)[kPanelOutputs]) {
+  const int64_t record_bytes = IntRow(t.n_steps, t.n_digits).bytes();
+  const float x_scale = int_row_header(t.x + (t.first_row + row) * record_bytes).scale;
   const auto* weight_scales = reinterpret_cast<const float*>(t.panels[p]);
   float* out = t.out + (row * t.n_panels + p) * kPanelOutputs;
-  for (int64_t o = 0; o < kPanelOutputs; ++o) {
-    const double sum = t.n_digits == 2 ? double(sums[0][o]) * 256 + sums[1][o] : sums[0][o];
-    out[o] = scaled(sum, x_scale, weight_scales[o]);
+  for (int64_t o = 0; o < kPanelOutputs; o += 4) {
+    __m256d sum = widen4(sums[0] + o);
+    if (t.n_digits == 2) {  // exact, so one rounding less changes nothing
+      sum = _mm256_fmadd_pd(sum, _mm256_set1_pd(256), widen4(sums[1] + o));
+    }
+    const __m256d scale = _mm256_mul_pd(_mm256_set1_pd(double{x_scale}),
+                                        _mm256_cvtps_pd(_mm_load_ps(weight_scales + o)));
+    _mm_store_ps(out + o, _mm256_cvtpd_ps(_mm256_mul_pd(sum, scale)));
   }
 }
 
-template <typename Weights, int kN>
-DBRX_SIMD void add_row_step(const MatmulTile& t, int64_t p, int64_t step, const Digit* digits,
-                            Sums& sums) {
-  Weights::template add_step<kN>(t.panels[p], t.n_steps, step, digits, sums);
+DBRX_SIMD IntDigit digit_of(const MatmulTile& t, int64_t i) {
+  const IntRow layout(t.n_steps, t.n_digits);
+  return int_digit(layout, t.x + (t.first_row + i / t.n_digits) * layout.bytes(), i % t.n_digits);
 }
 
-// Few rows: all panels in lockstep, so that the memory sees several streams.
+// Few digits in all: the panels in lockstep, so that the memory sees several streams.
 template <typename Weights, int kN>
 void run_few(const MatmulTile& t) noexcept {
-  alignas(64) Sums sums[kMaxTilePanels];
-  for (int64_t row = 0; row < t.n_rows; ++row) {
-    const Digit digits[2] = {digit_of(t, row, 0), digit_of(t, row, kN - 1)};
-    std::memset(sums, 0, sizeof sums);
-    for (int64_t step = 0; step < t.n_steps; ++step) {
-      for (int64_t p = 0; p < t.n_panels; ++p) {
-        add_row_step<Weights, kN>(t, p, step, digits, sums[p]);
-      }
+  alignas(64) int32_t sums[kMaxTilePanels][kN][kPanelOutputs] = {};
+  IntDigit digits[kN];
+  for (int d = 0; d < kN; ++d) digits[d] = digit_of(t, d);
+  for (int64_t step = 0; step < t.n_steps; ++step) {
+    for (int64_t p = 0; p < t.n_panels; ++p) {
+      Weights::template add_step<kN>(t.panels[p], t.n_steps, step, digits, sums[p]);
     }
-    for (int64_t p = 0; p < t.n_panels; ++p) finish(t, row, p, sums[p]);
+  }
+  for (int64_t row = 0; row < t.n_rows; ++row) {
+    for (int64_t p = 0; p < t.n_panels; ++p) finish(t, row, p, sums[p] + row * t.n_digits);
   }
 }
 
-// Many rows: a chunk of a panel stays in L1 while all of them pass.
 template <typename Weights, int kN>
+void add_chunk(const MatmulTile& t, int64_t p, int64_t first_step, int64_t end_step,
+               int64_t first_digit, int32_t (*sums)[kPanelOutputs]) noexcept {
+  IntDigit digits[kN];
+  for (int d = 0; d < kN; ++d) digits[d] = digit_of(t, first_digit + d);
+  for (int64_t step = first_step; step < end_step; ++step) {
+    Weights::template add_step<kN>(t.panels[p], t.n_steps, step, digits, sums + first_digit);
+  }
+}
+
+// Many digits: a chunk of a panel stays in L1 while all of them pass.
+template <typename Weights>
 void run_many(const MatmulTile& t) noexcept {
-  alignas(64) Sums sums[kMaxTileRows];
+  constexpr decltype(&add_chunk<Weights, 1>) kAddChunk[] = {
+      add_chunk<Weights, 1>, add_chunk<Weights, 2>, add_chunk<Weights, 3>, add_chunk<Weights, 4>};
+  alignas(64) int32_t sums[kMaxTileRows][kPanelOutputs];
+  const int64_t n_digits = t.n_rows * t.n_digits;
   for (int64_t p = 0; p < t.n_panels; ++p) {
-    std::memset(sums, 0, static_cast<size_t>(t.n_rows) * sizeof sums[0]);
+    std::memset(sums, 0, static_cast<size_t>(n_digits) * sizeof sums[0]);
     for (int64_t first = 0; first < t.n_steps; first += kChunkSteps) {
       const int64_t end = first + kChunkSteps < t.n_steps ? first + kChunkSteps : t.n_steps;
-      for (int64_t row = 0; row < t.n_rows; ++row) {
-        const Digit digits[2] = {digit_of(t, row, 0), digit_of(t, row, kN - 1)};
-        for (int64_t step = first; step < end; ++step) {
-          add_row_step<Weights, kN>(t, p, step, digits, sums[row]);
-        }
+      for (int64_t d = 0; d < n_digits; d += kMaxDigits) {
+        const int64_t n = n_digits - d < kMaxDigits ? n_digits - d : kMaxDigits;
+        kAddChunk[n - 1](t, p, first, end, d, sums);
       }
     }
-    for (int64_t row = 0; row < t.n_rows; ++row) finish(t, row, p, sums[row]);
+    for (int64_t row = 0; row < t.n_rows; ++row) finish(t, row, p, sums + row * t.n_digits);
   }
 }
 
 template <typename Weights>
 void run(const MatmulTile& t) noexcept {
-  if (t.n_rows == 1) {
-    t.n_digits == 2 ? run_few<Weights, 2>(t) : run_few<Weights, 1>(t);
-  } else {
-    t.n_digits == 2 ? run_many<Weights, 2>(t) : run_many<Weights, 1>(t);
+  switch (t.n_rows * t.n_digits) {
+    case 1:
+      return run_few<Weights, 1>(t);
+    case 2:
+      return run_few<Weights, 2>(t);
+    case 3:
+      return run_few<Weights, 3>(t);
+    case 4:
+      return run_few<Weights, 4>(t);
+    default:
+      return run_many<Weights>(t);
   }
 }
 
@@ -298,13 +253,13 @@ const MatmulKernel matmul_int8_avx2 = {.name = "int8 avx2",
                                        .isa = Isa::avx2,
                                        .format = Format::int8,
                                        .x_value_bytes = 0,
-                                       .pack_x = pack_x,
+                                       .pack_x = pack_int_avx2,
                                        .run = run<Int8Weights>};
 const MatmulKernel matmul_int4_avx2 = {.name = "int4 avx2",
                                        .isa = Isa::avx2,
                                        .format = Format::int4,
                                        .x_value_bytes = 0,
-                                       .pack_x = pack_x,
+                                       .pack_x = pack_int_avx2,
                                        .run = run<Int4Weights>};
 
 }  // namespace dbrx

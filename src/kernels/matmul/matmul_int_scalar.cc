@@ -35,7 +35,7 @@ void pack_x(const PackXArgs& a) noexcept {
   std::byte* record = a.packed + a.row * layout.bytes();
   std::memset(record, 0, static_cast<size_t>(layout.bytes()));
   const Rounding r = rounding(a.x, a.n, a.n_digits == 2 ? kExactLimit : kFastLimit);
-  std::memcpy(record, &r.scale, sizeof r.scale);
+  IntRowHeader header{.scale = r.scale, .totals = {}};
   for (int64_t k = 0; k < a.n; ++k) {
     const auto value = r.inverse == 0 ? 0 : static_cast<int32_t>(std::lrint(a.x[k] * r.inverse));
     const int32_t high = a.n_digits == 2 ? (value + 128) >> 8 : value;
@@ -47,8 +47,10 @@ void pack_x(const PackXArgs& a) noexcept {
       std::memcpy(&pair, at, sizeof pair);
       pair = static_cast<int16_t>(pair - 8 * digits[d]);
       std::memcpy(at, &pair, sizeof pair);
+      header.totals[d] -= 8 * digits[d];
     }
   }
+  std::memcpy(record, &header, sizeof header);
 }
 
 int32_t int8_weight(const std::byte* panel, int64_t n_steps, int64_t o, int64_t k) {
@@ -81,11 +83,10 @@ float product(const MatmulTile& t, const std::byte* record, const std::byte* pan
       sums[d] += digits[k] * kWeight(panel, t.n_steps, o, k);
     }
   }
-  float x_scale = 0, weight_scale = 0;
-  std::memcpy(&x_scale, record, sizeof x_scale);
+  float weight_scale = 0;
   std::memcpy(&weight_scale, panel + o * 4, sizeof weight_scale);
   const double sum = t.n_digits == 2 ? double(sums[0]) * 256 + sums[1] : sums[0];
-  return scaled(sum, x_scale, weight_scale);
+  return scaled(sum, int_row_header(record).scale, weight_scale);
 }
 
 template <int32_t (*kWeight)(const std::byte*, int64_t, int64_t, int64_t)>

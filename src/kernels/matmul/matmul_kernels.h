@@ -10,10 +10,10 @@
 
 namespace dbrx {
 
-constexpr int64_t kPackRows = 16;      // packed x has room for a multiple of this many rows
-constexpr int64_t kMaxTilePanels = 8;  // panels of one call
-constexpr int64_t kMaxTileRows = 128;  // rows of one call
-constexpr int64_t kTileValues = 8192;  // values of `out` of one call
+constexpr int64_t kPackRows = 16;       // packed x has room for a multiple of this many rows
+constexpr int64_t kMaxTilePanels = 8;   // panels of one call
+constexpr int64_t kMaxTileRows = 128;   // rows times digits of one call
+constexpr int64_t kTileValues = 16384;  // values of `out` of one call
 
 // Rounds and lays out one row of x as the kernel reads it. Each kernel has its own layout, of
 // packed_x_bytes() in all (matmul_table.h).
@@ -22,7 +22,7 @@ struct PackXArgs {
   int64_t n = 0;
   int64_t row = 0;              // where it goes
   int64_t n_steps = 0;          // steps of the weights; the last one is padded with zeros
-  int64_t n_digits = 0;         // of integer kernels: 2 (exact) or 1 (fast)
+  int64_t n_digits = 0;         // 2 (integer kernels, exact) or 1
   std::byte* packed = nullptr;  // aligned to 64
 };
 
@@ -30,10 +30,10 @@ struct PackXArgs {
 struct MatmulTile {
   const std::byte* x = nullptr;  // packed rows
   int64_t first_row = 0;         // multiple of kPackRows
-  int64_t n_rows = 0;            // 1 .. kMaxTileRows
+  int64_t n_rows = 0;            // 1 .. kMaxTileRows / n_digits
   int64_t in_features = 0;
-  int64_t n_steps = 0;   // of the weights
-  int64_t n_digits = 0;  // of integer kernels
+  int64_t n_steps = 0;  // of the weights
+  int64_t n_digits = 0;
   const std::byte* const* panels =
       nullptr;           // [n_panels], 32 outputs each, in the layout of linear.h
   int64_t n_panels = 0;  // 1 .. kMaxTilePanels
@@ -58,7 +58,11 @@ extern const MatmulKernel matmul_bf16_avx512;
 extern const MatmulKernel matmul_bf16_amx;
 extern const MatmulKernel matmul_int8_scalar;
 extern const MatmulKernel matmul_int8_avx2;
+extern const MatmulKernel matmul_int8_avx512;
+extern const MatmulKernel matmul_int8_amx;
 extern const MatmulKernel matmul_int4_scalar;
 extern const MatmulKernel matmul_int4_avx2;
+extern const MatmulKernel matmul_int4_avx512;
+extern const MatmulKernel matmul_int4_amx;
 
 }  // namespace dbrx

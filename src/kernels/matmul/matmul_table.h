@@ -25,10 +25,16 @@ inline int64_t packed_x_bytes(const MatmulKernel& kernel, int64_t rows, int64_t 
   return static_cast<int64_t>(round_up(static_cast<size_t>(rows), kPackRows)) * row_bytes;
 }
 
-// Rows of one call of a kernel, for this many rows in all.
-int64_t tile_rows(int64_t rows);
+// Of packed x: more than one only where weights are integers.
+inline int64_t n_digits(Format format, Activations activations) {
+  return is_integer(format) ? n_digits(activations) : 1;
+}
+
+// Rows of one call of a kernel, for this many rows in all: calls of about equal size, so that one
+// row more never costs a second pass over the weights for itself alone.
+int64_t tile_rows(int64_t rows, int64_t n_digits);
 
 // Panels of one task: as many as fit, but leave every thread some tasks.
-int64_t panels_per_task(int64_t rows, int64_t n_panels, int n_threads);
+int64_t panels_per_task(int64_t rows, int64_t n_digits, int64_t n_panels, int n_threads);
 
 }  // namespace dbrx

@@ -37,6 +37,7 @@ const MatmulKernel& scalar_kernel(Format format) { return pick_matmul_kernel(Isa
 // All outputs of one kernel, called the way matmul() does.
 Matrix<float> run_kernel(const MatmulKernel& kernel, Matrix<float>& x, const Linear& weight,
                          Activations activations = Activations::exact) {
+  const int64_t digits = n_digits(weight.format, activations);
   Arena arena;
   auto packed = arena.take<std::byte>(
       static_cast<size_t>(packed_x_bytes(kernel, x.rows, weight.n_steps(), activations)));
@@ -45,12 +46,12 @@ Matrix<float> run_kernel(const MatmulKernel& kernel, Matrix<float>& x, const Lin
                    .n = x.cols,
                    .row = r,
                    .n_steps = weight.n_steps(),
-                   .n_digits = n_digits(activations),
+                   .n_digits = digits,
                    .packed = packed.data()});
   }
   Matrix<float> y(x.rows, weight.out_features);
-  const int64_t group = panels_per_task(x.rows, 1000, 1);
-  const int64_t block = tile_rows(x.rows);
+  const int64_t group = panels_per_task(x.rows, digits, 1000, 1);
+  const int64_t block = tile_rows(x.rows, digits);
   for (int64_t p0 = 0; p0 < weight.n_panels(); p0 += group) {
     const int64_t n_panels = std::min(group, weight.n_panels() - p0);
     const std::byte* panels[kMaxTilePanels];
@@ -63,7 +64,7 @@ Matrix<float> run_kernel(const MatmulKernel& kernel, Matrix<float>& x, const Lin
                   .n_rows = n_rows,
                   .in_features = weight.in_features,
                   .n_steps = weight.n_steps(),
-                  .n_digits = n_digits(activations),
+                  .n_digits = digits,
                   .panels = panels,
                   .n_panels = n_panels,
                   .out = out});
@@ -97,7 +98,7 @@ TEST_F(Matmul, EveryKernelHasTheBitsOfTheScalarOne) {
           SCOPED_TRACE(::testing::Message() << rows << " rows, " << k << " x " << n);
           Matrix<float> x = testing::normal_matrix(rows, k, random_);
           expect_kernels_agree(x, weight);
-          if (weight.is_integer()) expect_kernels_agree(x, weight, Activations::fast);
+          if (is_integer(weight.format)) expect_kernels_agree(x, weight, Activations::fast);
         }
       }
     }
@@ -221,7 +222,7 @@ TEST_F(Matmul, NanAndInfinityComeOutAsSuch) {
     Matrix<float> y = multiply(choose_isa({}), 1, x, weight);
     EXPECT_TRUE(std::isnan(y.at(0, 5)));
     // An integer product has no infinity: all of its row is unknown.
-    EXPECT_TRUE(weight.is_integer() ? std::isnan(y.at(1, 5)) : std::isinf(y.at(1, 5)));
+    EXPECT_TRUE(is_integer(weight.format) ? std::isnan(y.at(1, 5)) : std::isinf(y.at(1, 5)));
     EXPECT_TRUE(std::isfinite(y.at(2, 5)));
   }
 }
@@ -303,11 +304,13 @@ TEST_F(Matmul, IntegerProductsAgreeWithDoublePrecision) {
 // The largest digits against the largest weights, of one sign: nothing may saturate or wrap.
 TEST_F(Matmul, IntegerKernelsAgreeAtTheirLimits) {
   constexpr int64_t kK = 10752, kN = 40;
+  Context context(choose_isa({}), 1);
   for (const Format format : {Format::int8, Format::int4}) {
     for (const float sign : {1.0F, -1.0F}) {
       std::vector<float> values(kN * kK, sign);
       const StoredMatrix w = testing::store_matrix(Format::f32, kN, kK, values);
-      const Linear weight = quantize_linear({.data = w.bytes.data(),
+      const Linear weight = quantize_linear(context,
+                                            {.data = w.bytes.data(),
                                              .format = Format::f32,
                                              .out_features = kN,
                                              .in_features = kK,

@@ -13,15 +13,21 @@ namespace {
 constexpr int64_t kTileOutputs = 16;
 constexpr int64_t kStepGroups = kIntStepK / kScaleGroup;
 
-void load_row(const LinearSource& s, int64_t o, std::span<float> row) {
+// Rows first .. first + n - 1 as floats; of a matrix stored by rows (in_stride 1) or transposed
+// (out_stride 1), so that the source is read in its own order.
+void load_rows(const LinearSource& s, int64_t first, int64_t n, float* rows) {
   if (s.in_stride == 1) {
-    decode_row(s.format, s.data + format_bytes(s.format, o * s.out_stride), s.in_features,
-               row.data());
+    for (int64_t o = 0; o < n; ++o) {
+      decode_row(s.format, s.data + format_bytes(s.format, (first + o) * s.out_stride),
+                 s.in_features, rows + o * s.in_features);
+    }
     return;
   }
+  CHECK_EQ(s.out_stride, 1);
+  float column[kPanelOutputs];
   for (int64_t i = 0; i < s.in_features; ++i) {
-    const int64_t index = o * s.out_stride + i * s.in_stride;
-    decode_row(s.format, s.data + format_bytes(s.format, index), 1, &row[static_cast<size_t>(i)]);
+    decode_row(s.format, s.data + format_bytes(s.format, i * s.in_stride + first), n, column);
+    for (int64_t o = 0; o < n; ++o) rows[o * s.in_features + i] = column[o];
   }
 }
 
@@ -61,24 +67,28 @@ void write_row(Format format, const QuantizedRow& row, int64_t o, int64_t n_k, s
   }
 }
 
+void quantize_panel(const LinearSource& source, int64_t p, Linear& linear) {
+  const auto n_in = static_cast<size_t>(source.in_features);
+  const int64_t first = p * kPanelOutputs;
+  std::vector<float> rows(kPanelOutputs * n_in);
+  load_rows(source, first, std::min(kPanelOutputs, source.out_features - first), rows.data());
+  QuantizedRow quantized;
+  for (int64_t o = 0; o < kPanelOutputs; ++o) {
+    quantize_row(linear.format, std::span(rows).subspan(static_cast<size_t>(o) * n_in, n_in),
+                 quantized);
+    write_row(linear.format, quantized, o, linear.n_steps() * kIntStepK,
+              linear.owned.data() + p * linear.panel_bytes());
+  }
+}
+
 }  // namespace
 
-Linear quantize_linear(const LinearSource& source, Format format) {
+Linear quantize_linear(Context& context, const LinearSource& source, Format format) {
   CHECK(source.data != nullptr);
-  CHECK(format == Format::int8 || format == Format::int4);
+  CHECK(is_integer(format));
   Linear linear = make_linear(format, source.out_features, source.in_features);
-  std::vector<float> row(static_cast<size_t>(source.in_features));
-  QuantizedRow quantized;
-  for (int64_t o = 0; o < linear.n_panels() * kPanelOutputs; ++o) {
-    if (o < source.out_features) {
-      load_row(source, o, row);
-    } else {
-      std::fill(row.begin(), row.end(), 0.0F);
-    }
-    quantize_row(format, row, quantized);
-    std::byte* panel = linear.owned.data() + o / kPanelOutputs * linear.panel_bytes();
-    write_row(format, quantized, o % kPanelOutputs, linear.n_steps() * kIntStepK, panel);
-  }
+  context.pool.run(static_cast<size_t>(linear.n_panels()),
+                   [&](size_t p) { quantize_panel(source, static_cast<int64_t>(p), linear); });
   return linear;
 }
 

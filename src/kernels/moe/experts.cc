@@ -28,6 +28,7 @@ const MoeKernel& pick(Isa best) {
 struct Group {
   const Expert* expert = nullptr;
   const MatmulKernel* kernel = nullptr;
+  int64_t n_digits = 0;
   std::span<const int64_t> slots;  // ascending
   std::byte* x = nullptr;          // packed rows of x, in the order of slots
   float* hidden = nullptr;         // [n_rows, ffn]: silu(gate x) * up x
@@ -99,6 +100,7 @@ void place_group(Context& context, Activations activations, Group& group) {
   const Linear& gate = group.expert->gate;
   const Linear& down = group.expert->down;
   group.kernel = &pick_matmul_kernel(context.isa, gate.format);
+  group.n_digits = n_digits(gate.format, activations);
   const auto room = [&](const Linear& linear) {
     const int64_t bytes =
         packed_x_bytes(*group.kernel, group.n_rows(), linear.n_steps(), activations);
@@ -110,47 +112,90 @@ void place_group(Context& context, Activations activations, Group& group) {
   group.hidden = context.arena.take<float>(static_cast<size_t>(n_hidden)).data();
 }
 
-// Runs `work(group, slot, place)` for every slot, spread over the pool; place is the slot's row of
-// its group.
-template <typename Work>
-void for_each_slot(Context& context, const ExpertsArgs& args, std::span<const Group> groups,
-                   const Work& work) {
+// The group of a slot and the slot's row in it.
+struct Place {
+  const Group& group;
+  int64_t row;
+};
+
+Place place_of(const ExpertsArgs& args, std::span<const Group> groups, int64_t slot) {
   const int64_t k = args.ids.cols;
-  context.pool.run(static_cast<size_t>(args.expert_out.rows), [&](size_t i) {
-    const auto slot = static_cast<int64_t>(i);
-    const Group& group = groups[static_cast<size_t>(args.ids.row(slot / k)[slot % k])];
-    const auto place = std::lower_bound(group.slots.begin(), group.slots.end(), slot);
-    work(group, slot, place - group.slots.begin());
-  });
+  const Group& group = groups[static_cast<size_t>(args.ids.row(slot / k)[slot % k])];
+  const auto at = std::lower_bound(group.slots.begin(), group.slots.end(), slot);
+  return {group, at - group.slots.begin()};
+}
+
+// Packs a row of x for each of its experts. Integers are rounded once and copied.
+void pack_row(const ExpertsArgs& args, std::span<const Group> groups, int64_t row) {
+  const int64_t k = args.ids.cols;
+  const std::byte* rounded = nullptr;
+  for (int64_t j = 0; j < k; ++j) {
+    const auto [group, place] = place_of(args, groups, row * k + j);
+    const Linear& gate = group.expert->gate;
+    const int64_t record_bytes = IntRow(gate.n_steps(), group.n_digits).bytes();
+    if (rounded != nullptr) {
+      std::memcpy(group.x + place * record_bytes, rounded, static_cast<size_t>(record_bytes));
+      continue;
+    }
+    group.kernel->pack_x({.x = args.x.row(row),
+                          .n = args.x.cols,
+                          .row = place,
+                          .n_steps = gate.n_steps(),
+                          .n_digits = group.n_digits,
+                          .packed = group.x});
+    if (is_integer(gate.format)) rounded = group.x + place * record_bytes;
+  }
+}
+
+void pack_hidden(const Place& place) {
+  const Group& group = place.group;
+  const Linear& down = group.expert->down;
+  group.kernel->pack_x({.x = group.hidden + place.row * down.in_features,
+                        .n = down.in_features,
+                        .row = place.row,
+                        .n_steps = down.n_steps(),
+                        .n_digits = group.n_digits,
+                        .packed = group.packed_hidden});
 }
 
 // Runs `multiply(group, first_panel, n_panels)` over all panels of all groups, spread over the
-// pool. Each panel stands for n_linears panels of a kernel call.
+// pool. Each panel stands for n_linears panels of a kernel call. Tasks are in the order of thread
+// shares, then groups: so the pool gives every thread the same part of each expert, and memory near
+// a thread can hold what it reads.
 template <typename Multiply>
 void for_each_panel(Context& context, std::span<const Group> groups, int64_t n_panels,
                     int64_t n_linears, const Multiply& multiply) {
+  const int n_threads = context.pool.n_threads();
+  const auto first_of = [&](int64_t share) { return share * n_panels / n_threads; };
   const auto width = [&](const Group& group) {
-    const int n_threads = context.pool.n_threads();
-    const int64_t panels = panels_per_task(group.n_rows(), n_linears * n_panels, n_threads);
+    const int64_t panels =
+        panels_per_task(group.n_rows(), group.n_digits, n_linears * n_panels, n_threads);
     return std::max<int64_t>(panels / n_linears, 1);
   };
-  const auto n_tasks_of = [&](const Group& group) {
-    return group.slots.empty() ? 0 : (n_panels + width(group) - 1) / width(group);
+  const auto n_tasks_of = [&](const Group& group, int64_t share) {
+    const int64_t n = first_of(share + 1) - first_of(share);
+    return group.slots.empty() ? 0 : (n + width(group) - 1) / width(group);
   };
   int64_t n_tasks = 0;
-  for (const Group& group : groups) n_tasks += n_tasks_of(group);
+  for (int64_t share = 0; share < n_threads; ++share) {
+    for (const Group& group : groups) n_tasks += n_tasks_of(group, share);
+  }
   context.pool.run(static_cast<size_t>(n_tasks), [&](size_t i) {
     auto task = static_cast<int64_t>(i);
-    const Group* group = groups.data();
-    for (; task >= n_tasks_of(*group); ++group) task -= n_tasks_of(*group);
-    const int64_t first = task * width(*group);
-    multiply(*group, first, std::min(width(*group), n_panels - first));
+    size_t g = 0;
+    int64_t share = 0;
+    for (; task >= n_tasks_of(groups[g], share); g = (g + 1) % groups.size()) {
+      task -= n_tasks_of(groups[g], share);
+      if (g + 1 == groups.size()) ++share;
+    }
+    const int64_t first = first_of(share) + task * width(groups[g]);
+    multiply(groups[g], first, std::min(width(groups[g]), first_of(share + 1) - first));
   });
 }
 
 // hidden = silu(gate x) * up x for n_panels x 32 inner features of all rows of a group.
-void multiply_gate_up(const MoeKernel& moe, Activations activations, const Group& group,
-                      int64_t first_panel, int64_t n_panels) {
+void multiply_gate_up(const MoeKernel& moe, const Group& group, int64_t first_panel,
+                      int64_t n_panels) {
   const Linear& gate = group.expert->gate;
   const Linear& up = group.expert->up;
   const std::byte* panels[kMaxTilePanels];
@@ -162,7 +207,7 @@ void multiply_gate_up(const MoeKernel& moe, Activations activations, const Group
   const int64_t width = n_panels * kPanelOutputs;
   const int64_t first_output = first_panel * kPanelOutputs;
   const int64_t n_outputs = std::min(width, gate.out_features - first_output);
-  const int64_t block = tile_rows(group.n_rows());
+  const int64_t block = tile_rows(group.n_rows(), group.n_digits);
   for (int64_t first = 0; first < group.n_rows(); first += block) {
     const int64_t n = std::min(block, group.n_rows() - first);
     group.kernel->run({.x = group.x,
@@ -170,7 +215,7 @@ void multiply_gate_up(const MoeKernel& moe, Activations activations, const Group
                        .n_rows = n,
                        .in_features = gate.in_features,
                        .n_steps = gate.n_steps(),
-                       .n_digits = n_digits(activations),
+                       .n_digits = group.n_digits,
                        .panels = panels,
                        .n_panels = 2 * n_panels,
                        .out = out});
@@ -193,7 +238,7 @@ void multiply_down(const ExpertsArgs& args, const Group& group, int64_t first_pa
   const int64_t width = n_panels * kPanelOutputs;
   const int64_t first_output = first_panel * kPanelOutputs;
   const int64_t n_outputs = std::min(width, down.out_features - first_output);
-  const int64_t block = tile_rows(group.n_rows());
+  const int64_t block = tile_rows(group.n_rows(), group.n_digits);
   for (int64_t first = 0; first < group.n_rows(); first += block) {
     const int64_t n = std::min(block, group.n_rows() - first);
     group.kernel->run({.x = group.packed_hidden,
@@ -201,7 +246,7 @@ void multiply_down(const ExpertsArgs& args, const Group& group, int64_t first_pa
                        .n_rows = n,
                        .in_features = down.in_features,
                        .n_steps = down.n_steps(),
-                       .n_digits = n_digits(args.activations),
+                       .n_digits = group.n_digits,
                        .panels = panels,
                        .n_panels = n_panels,
                        .out = out});
@@ -236,26 +281,15 @@ void experts(Context& context, const ExpertsArgs& args) {
     if (!group.slots.empty()) place_group(context, args.activations, group);
   }
 
-  for_each_slot(context, args, groups, [&](const Group& group, int64_t slot, int64_t place) {
-    group.kernel->pack_x({.x = args.x.row(slot / args.ids.cols),
-                          .n = args.x.cols,
-                          .row = place,
-                          .n_steps = group.expert->gate.n_steps(),
-                          .n_digits = n_digits(args.activations),
-                          .packed = group.x});
-  });
+  const int64_t n_slots = args.expert_out.rows;
+  context.pool.run(static_cast<size_t>(args.x.rows),
+                   [&](size_t row) { pack_row(args, groups, static_cast<int64_t>(row)); });
   for_each_panel(context, groups, groups[0].expert->gate.n_panels(), 2,
                  [&](const Group& group, int64_t first, int64_t n) {
-                   multiply_gate_up(moe, args.activations, group, first, n);
+                   multiply_gate_up(moe, group, first, n);
                  });
-  for_each_slot(context, args, groups, [&](const Group& group, int64_t /*slot*/, int64_t place) {
-    const Linear& down = group.expert->down;
-    group.kernel->pack_x({.x = group.hidden + place * down.in_features,
-                          .n = down.in_features,
-                          .row = place,
-                          .n_steps = down.n_steps(),
-                          .n_digits = n_digits(args.activations),
-                          .packed = group.packed_hidden});
+  context.pool.run(static_cast<size_t>(n_slots), [&](size_t slot) {
+    pack_hidden(place_of(args, groups, static_cast<int64_t>(slot)));
   });
   for_each_panel(
       context, groups, groups[0].expert->down.n_panels(), 1,
