@@ -35,27 +35,42 @@ void configure(int64_t rows) noexcept {
 struct Int8Weights {
   static constexpr Format kFormat = Format::int8;
 
-  // Where steps first.. of a panel lie as int8 tiles; asks for the chunk after them.
+  static constexpr bool kPrefetch = true;  // the chunk after this one, while it is multiplied
+
+  // Where steps first.. of a panel lie as int8 tiles.
   DBRX_SIMD static const std::byte* tiles(const std::byte* panel, int64_t n_steps, int64_t first,
-                                          int64_t n, std::byte* /*room*/) {
-    const std::byte* weights =
-        panel + int_header_bytes(kFormat, n_steps) + first * 2 * kIntTileBytes;
-    const std::byte* next = weights + n * 2 * kIntTileBytes;
-    for (int64_t i = 0; i < n * 2 * kIntTileBytes; i += 64) prefetch(next + i);
-    return weights;
+                                          int64_t /*n*/, std::byte* /*room*/) {
+    return panel + int_header_bytes(kFormat, n_steps) + first * 2 * kIntTileBytes;
   }
 };
 
 struct Int4Weights {
   static constexpr Format kFormat = Format::int4;
+  static constexpr bool kPrefetch = false;  // unpacking has done it
 
   DBRX_SIMD static const std::byte* tiles(const std::byte* panel, int64_t n_steps, int64_t first,
                                           int64_t n, std::byte* room) {
-    const std::byte* weights = panel + int_header_bytes(kFormat, n_steps) + first * kIntTileBytes;
-    const std::byte* next = weights + n * kIntTileBytes;
-    for (int64_t i = 0; i < n * kIntTileBytes; i += 64) prefetch(next + i);
-    unpack_int4(weights, panel + kPanelScaleBytes + first * kGroupScaleBytes, n, 0, room);
+    unpack_int4(panel + int_header_bytes(kFormat, n_steps) + first * kIntTileBytes,
+                panel + kPanelScaleBytes + first * kGroupScaleBytes, n, 0, room);
     return room;
+  }
+};
+
+// n steps of one panel as int8 tiles.
+struct Chunk {
+  const std::byte* weights;
+  int64_t n_steps;
+  bool is_first;  // sums begin here
+  bool prefetch;  // as many bytes after it
+
+  DBRX_SIMD const std::byte* step(int64_t i) const {
+    const std::byte* at = weights + i * 2 * kIntTileBytes;
+    if (prefetch) {
+      for (int64_t line = 0; line < 2 * kIntTileBytes; line += 64) {
+        dbrx::prefetch(at + n_steps * 2 * kIntTileBytes + line);
+      }
+    }
+    return at;
   }
 };
 
@@ -65,19 +80,17 @@ struct Block {
   Sums* sums;
 };
 
-// One block times n steps of a panel; `zero`: the sums begin here.
-DBRX_SIMD void multiply_one(const Block& a, int64_t x_stride, const std::byte* weights,
-                            int64_t n_steps, bool zero) {
+DBRX_SIMD void multiply_one(const Block& a, int64_t x_stride, const Chunk& chunk) {
   int32_t* sums = (*a.sums)[0];
-  if (zero) {
+  if (chunk.is_first) {
     _tile_zero(0);
     _tile_zero(1);
   } else {
     _tile_loadd(0, sums, kSumsStride);
     _tile_loadd(1, sums + kTileOutputs, kSumsStride);
   }
-  for (int64_t step = 0; step < n_steps; ++step) {
-    const std::byte* w = weights + step * 2 * kIntTileBytes;
+  for (int64_t step = 0; step < chunk.n_steps; ++step) {
+    const std::byte* w = chunk.step(step);
     _tile_loadd(4, a.x + step * kIntStepK, x_stride);
     _tile_loadd(6, w, kTileStride);
     _tile_dpbssd(0, 4, 6);
@@ -88,12 +101,11 @@ DBRX_SIMD void multiply_one(const Block& a, int64_t x_stride, const std::byte* w
   _tile_stored(1, sums + kTileOutputs, kSumsStride);
 }
 
-// The same for two blocks, which share the loads of weights.
-DBRX_SIMD void multiply_two(const Block& a, const Block& b, int64_t x_stride,
-                            const std::byte* weights, int64_t n_steps, bool zero) {
+// Two blocks, which share the loads of weights.
+DBRX_SIMD void multiply_two(const Block& a, const Block& b, int64_t x_stride, const Chunk& chunk) {
   int32_t* sums_a = (*a.sums)[0];
   int32_t* sums_b = (*b.sums)[0];
-  if (zero) {
+  if (chunk.is_first) {
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
@@ -104,8 +116,8 @@ DBRX_SIMD void multiply_two(const Block& a, const Block& b, int64_t x_stride,
     _tile_loadd(2, sums_b, kSumsStride);
     _tile_loadd(3, sums_b + kTileOutputs, kSumsStride);
   }
-  for (int64_t step = 0; step < n_steps; ++step) {
-    const std::byte* w = weights + step * 2 * kIntTileBytes;
+  for (int64_t step = 0; step < chunk.n_steps; ++step) {
+    const std::byte* w = chunk.step(step);
     _tile_loadd(6, w, kTileStride);
     _tile_loadd(4, a.x + step * kIntStepK, x_stride);
     _tile_dpbssd(0, 4, 6);
@@ -121,9 +133,9 @@ DBRX_SIMD void multiply_two(const Block& a, const Block& b, int64_t x_stride,
   _tile_stored(3, sums_b + kTileOutputs, kSumsStride);
 }
 
-// One chunk of one panel for all blocks. Block i is digit i % n_digits of rows 16 (i / n_digits)...
-DBRX_SIMD void multiply_chunk(const MatmulTile& t, const std::byte* weights, int64_t first,
-                              int64_t n_steps, int64_t n_blocks, Sums* sums) {
+// A chunk, from step `first` on, for all blocks: block i is digit i % n_digits of 16 rows.
+DBRX_SIMD void multiply_chunk(const MatmulTile& t, Chunk chunk, int64_t first, int64_t n_blocks,
+                              Sums* sums) {
   const IntRow layout(t.n_steps, t.n_digits);
   const auto block = [&](int64_t i) __attribute__((always_inline)) {
     const std::byte* record = t.x + (t.first_row + i / t.n_digits * kTileRows) * layout.bytes();
@@ -131,9 +143,10 @@ DBRX_SIMD void multiply_chunk(const MatmulTile& t, const std::byte* weights, int
   };
   int64_t i = 0;
   for (; i + 1 < n_blocks; i += 2) {
-    multiply_two(block(i), block(i + 1), layout.bytes(), weights, n_steps, first == 0);
+    multiply_two(block(i), block(i + 1), layout.bytes(), chunk);
+    chunk.prefetch = false;
   }
-  if (i < n_blocks) multiply_one(block(i), layout.bytes(), weights, n_steps, first == 0);
+  if (i < n_blocks) multiply_one(block(i), layout.bytes(), chunk);
 }
 
 // Panels go in lockstep as far as their sums fit, so that the memory sees several streams.
@@ -150,8 +163,11 @@ void run_tiles(const MatmulTile& t) noexcept {
     for (int64_t first = 0; first < t.n_steps; first += kChunkSteps) {
       const int64_t n = t.n_steps - first < kChunkSteps ? t.n_steps - first : kChunkSteps;
       for (int64_t p = p0; p < p1; ++p) {
-        const std::byte* weights = Weights::tiles(t.panels[p], t.n_steps, first, n, room);
-        multiply_chunk(t, weights, first, n, n_blocks, sums + (p - p0) * n_blocks);
+        const Chunk chunk = {.weights = Weights::tiles(t.panels[p], t.n_steps, first, n, room),
+                             .n_steps = n,
+                             .is_first = first == 0,
+                             .prefetch = Weights::kPrefetch};
+        multiply_chunk(t, chunk, first, n_blocks, sums + (p - p0) * n_blocks);
       }
     }
     for (int64_t p = p0; p < p1; ++p) {

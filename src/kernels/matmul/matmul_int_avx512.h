@@ -36,7 +36,8 @@ DBRX_SIMD Halves spread_scales(const std::byte* scales) {
 }
 
 // n_steps steps of int4 weights as those of an int8 panel: scale * (half byte - 8), each byte xored
-// with `flip`. Bytes are multiplied in pairs: 15 * 15 does not carry into the upper one.
+// with `flip`. Bytes are multiplied in pairs: 15 * 15 does not carry into the upper one. On the way
+// it asks for as many bytes after them.
 DBRX_SIMD void unpack_int4(const std::byte* weights, const std::byte* scales, int64_t n_steps,
                            uint8_t flip, std::byte* out) {
   const __m512i low_bytes = _mm512_set1_epi16(255);
@@ -50,6 +51,7 @@ DBRX_SIMD void unpack_int4(const std::byte* weights, const std::byte* scales, in
     std::byte* to = out + group / 2 * 2 * kIntTileBytes + group % 2 * (kIntTileBytes / 2);
     DBRX_UNROLL
     for (int64_t line = 0; line < kStepLines / 2; ++line) {
+      prefetch(weights + n_steps * kIntTileBytes);
       const Halves q = halves(load_line(weights));
       weights += 64;
       _mm512_store_si512(to + line * 64,
