@@ -43,11 +43,10 @@ MUTATIONS = {
     ],
     "KV head h % K": [
         (KERNELS + "attention/attention.cc", "const int64_t column = kv_head * group * cache.head_dim;",
-         "const int64_t column = kv_head * cache.head_dim;\n  CHECK_EQ(group, cache.n_kv_heads);"),
-        (KERNELS + "attention/attention.cc", "  kernel.run({.q = args.q.row(span.first_row + row) + column,\n              .n_heads = group,",
-         "  for (int64_t h = 0; h < group; ++h)\n  kernel.run({.q = args.q.row(span.first_row + row) + column + h * cache.n_kv_heads * cache.head_dim,\n              .n_heads = 1,"),
-        (KERNELS + "attention/attention.cc", ".out = args.out.row(span.first_row + row) + column}",
-         ".out = args.out.row(span.first_row + row) + column + h * cache.n_kv_heads * cache.head_dim}"),
+         "const int64_t column = kv_head * cache.head_dim;"),
+        (KERNELS + "attention/attention.cc", "  kernel.run(task);",
+         "  task.n_heads = 1;\n  for (int64_t h = 0; h < group; ++h) {\n    kernel.run(task);\n"
+         "    task.q += cache.n_kv_heads * cache.head_dim;\n    task.out += cache.n_kv_heads * cache.head_dim;\n  }"),
     ],
     "w1 and v1 swapped": [
         (MODEL + "dbrx_source.cc", "rows(w1, e * f, f, d), rows(v1, e * f, f, d)", "rows(v1, e * f, f, d), rows(w1, e * f, f, d)"),

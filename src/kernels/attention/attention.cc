@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "kernels/attention/attention_kernels.h"
+#include "kernels/attention/attention_plan.h"
 
 namespace dbrx {
 namespace {
@@ -40,40 +41,66 @@ void check(const AttentionArgs& args) {
   }
 }
 
-// Row `row` of a span and one key/value head.
-void attend(const AttentionKernel& kernel, const AttentionArgs& args, const AttentionSpan& span,
-            int64_t row, int64_t kv_head) {
+// A piece of the plan and one key/value head.
+void attend(const AttentionKernel& kernel, const AttentionArgs& args, const AttentionPiece& piece,
+            int64_t kv_head) {
   const KvLayer& cache = args.cache;
   const int64_t group = args.n_heads / cache.n_kv_heads;
   const int64_t column = kv_head * group * cache.head_dim;
   const int64_t offset = format_bytes(cache.format, kv_head * cache.head_dim * kKvBlockTokens);
-  kernel.run({.q = args.q.row(span.first_row + row) + column,
-              .n_heads = group,
-              .head_dim = cache.head_dim,
-              .scale = args.scale,
-              .keys = cache.keys + offset,
-              .values = cache.values + offset,
-              .block_bytes = format_bytes(cache.format, cache.block_values()),
-              .blocks = span.blocks.data(),
-              .n_tokens = span.n_past + row + 1,
-              .out = args.out.row(span.first_row + row) + column});
+  const int64_t row = piece.span->first_row + piece.row;
+  AttentionTask task = {.q = args.q.row(row) + column,
+                        .q_stride = args.q.stride,
+                        .n_rows = piece.n_rows,
+                        .n_heads = group,
+                        .head_dim = cache.head_dim,
+                        .scale = args.scale,
+                        .keys = cache.keys + offset,
+                        .values = cache.values + offset,
+                        .block_bytes = format_bytes(cache.format, cache.block_values()),
+                        .blocks = piece.span->blocks.data(),
+                        .n_past = piece.span->n_past + piece.row,
+                        .first_split = piece.first_split,
+                        .end_split = piece.end_split,
+                        .out = args.out.row(row) + column,
+                        .out_stride = args.out.stride};
+  if (piece.partials != nullptr) {
+    const int64_t record = partial_floats(cache.head_dim);
+    task.partial_stride = args.n_heads * record;
+    task.partials =
+        piece.partials + piece.first_split * task.partial_stride + kv_head * group * record;
+  }
+  kernel.run(task);
+}
+
+// One query head of a row that was cut.
+void merge(const AttentionKernel& kernel, const AttentionArgs& args, const AttentionMerge& row,
+           int64_t head) {
+  const int64_t record = partial_floats(args.cache.head_dim);
+  kernel.merge({.partials = row.partials + head * record,
+                .partial_stride = args.n_heads * record,
+                .n_splits = row.n_splits,
+                .head_dim = args.cache.head_dim,
+                .out = args.out.row(row.row) + head * args.cache.head_dim});
 }
 
 }  // namespace
 
-std::span<const AttentionKernel* const> attention_kernels() { return kKernels; }
-
 void attention(Context& context, const AttentionArgs& args) {
   check(args);
   const AttentionKernel& kernel = pick(context.isa, args.cache.format);
-  const int64_t n_kv_heads = args.cache.n_kv_heads;
-  int64_t n_rows = 0;
-  for (const AttentionSpan& span : args.spans) n_rows += span.n_rows;
-  context.pool.run(static_cast<size_t>(n_rows * n_kv_heads), [&](size_t task) {
-    int64_t row = static_cast<int64_t>(task) / n_kv_heads;
-    const AttentionSpan* span = args.spans.data();
-    for (; row >= span->n_rows; ++span) row -= span->n_rows;
-    attend(kernel, args, *span, row, static_cast<int64_t>(task) % n_kv_heads);
+  const Arena::Mark mark(context.arena);
+  const AttentionPlan plan = plan_attention(context.arena, args, context.pool.n_threads());
+  // Head by head: pieces of one head share its keys and values.
+  const size_t n_pieces = plan.pieces.size();
+  const auto n_kv_heads = static_cast<size_t>(args.cache.n_kv_heads);
+  context.pool.run(n_pieces * n_kv_heads, [&](size_t task) {
+    attend(kernel, args, plan.pieces[task % n_pieces], static_cast<int64_t>(task / n_pieces));
+  });
+  if (plan.merges.empty()) return;
+  const auto n_heads = static_cast<size_t>(args.n_heads);
+  context.pool.run(plan.merges.size() * n_heads, [&](size_t task) {
+    merge(kernel, args, plan.merges[task / n_heads], static_cast<int64_t>(task % n_heads));
   });
 }
 

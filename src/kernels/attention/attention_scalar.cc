@@ -115,35 +115,85 @@ void merge(const Partial& split, int64_t head_dim, Partial& total) {
   }
 }
 
+void divide(const Partial& total, int64_t head_dim, float* out) {
+  for (int64_t i = 0; i < head_dim; ++i) out[i] = total.acc[i] / total.sum;
+}
+
+// A record of partial_floats.
+void save(const Partial& split, int64_t head_dim, float* record) {
+  std::copy_n(split.acc, head_dim, record);
+  float* tail = record + partial_floats(head_dim) - 16;
+  tail[0] = split.max;
+  tail[1] = split.sum;
+}
+
+void merge_saved(const MergeTask& task) noexcept {
+  Partial total;
+  for (int64_t i = 0; i < task.n_splits; ++i) {
+    const float* record = task.partials + i * task.partial_stride;
+    const float* tail = record + partial_floats(task.head_dim) - 16;
+    Partial split{.max = tail[0], .sum = tail[1]};
+    std::copy_n(record, task.head_dim, split.acc);
+    merge(split, task.head_dim, total);
+  }
+  divide(total, task.head_dim, task.out);
+}
+
+// Split number `index` of a query that sees n_tokens.
 template <typename CacheBlock>
-void run(const AttentionTask& task) noexcept {
-  for (int64_t head = 0; head < task.n_heads; ++head) {
-    float q[kMaxHeadDim];
-    for (int64_t i = 0; i < task.head_dim; ++i) {
-      q[i] = CacheBlock::round(task.q[head * task.head_dim + i]);
-    }
-    Partial total;
-    for (int64_t first = 0; first < task.n_tokens; first += kAttentionSplit) {
-      Partial split;
-      const int64_t end = std::min(first + kAttentionSplit, task.n_tokens);
-      for (int64_t token = first; token < end; token += kBlock) {
-        const int64_t offset = task.blocks[token / kBlock] * task.block_bytes;
-        const CacheBlock block(task.keys + offset, task.values + offset);
-        add_block(task, q, block, std::min(kBlock, end - token), split);
-      }
+Partial attend_split(const AttentionTask& task, const float* q, int64_t index, int64_t n_tokens) {
+  Partial split;
+  const int64_t first = index * kAttentionSplit;
+  const int64_t end = std::min(first + kAttentionSplit, n_tokens);
+  for (int64_t token = first; token < end; token += kBlock) {
+    const int64_t offset = task.blocks[token / kBlock] * task.block_bytes;
+    const CacheBlock block(task.keys + offset, task.values + offset);
+    add_block(task, q, block, std::min(kBlock, end - token), split);
+  }
+  return split;
+}
+
+template <typename CacheBlock>
+void attend_query(const AttentionTask& task, int64_t row, int64_t head) {
+  float q[kMaxHeadDim];
+  for (int64_t i = 0; i < task.head_dim; ++i) {
+    q[i] = CacheBlock::round(task.q[row * task.q_stride + head * task.head_dim + i]);
+  }
+  const int64_t n_tokens = task.n_past + row + 1;
+  Partial total;
+  for (int64_t i = task.first_split; i < task.end_split; ++i) {
+    if (i * kAttentionSplit >= n_tokens) break;
+    const Partial split = attend_split<CacheBlock>(task, q, i, n_tokens);
+    if (task.partials != nullptr) {
+      save(split, task.head_dim,
+           task.partials + (i - task.first_split) * task.partial_stride +
+               head * partial_floats(task.head_dim));
+    } else {
       merge(split, task.head_dim, total);
     }
-    for (int64_t i = 0; i < task.head_dim; ++i) {
-      task.out[head * task.head_dim + i] = total.acc[i] / total.sum;
-    }
+  }
+  if (task.partials != nullptr) return;
+  divide(total, task.head_dim, task.out + row * task.out_stride + head * task.head_dim);
+}
+
+template <typename CacheBlock>
+void run(const AttentionTask& task) noexcept {
+  for (int64_t row = 0; row < task.n_rows; ++row) {
+    for (int64_t head = 0; head < task.n_heads; ++head) attend_query<CacheBlock>(task, row, head);
   }
 }
 
 }  // namespace
 
-const AttentionKernel attention_f32_scalar = {
-    .name = "f32 scalar", .isa = Isa::scalar, .format = Format::f32, .run = run<F32Block>};
-const AttentionKernel attention_bf16_scalar = {
-    .name = "bf16 scalar", .isa = Isa::scalar, .format = Format::bf16, .run = run<Bf16Block>};
+const AttentionKernel attention_f32_scalar = {.name = "f32 scalar",
+                                              .isa = Isa::scalar,
+                                              .format = Format::f32,
+                                              .run = run<F32Block>,
+                                              .merge = merge_saved};
+const AttentionKernel attention_bf16_scalar = {.name = "bf16 scalar",
+                                               .isa = Isa::scalar,
+                                               .format = Format::bf16,
+                                               .run = run<Bf16Block>,
+                                               .merge = merge_saved};
 
 }  // namespace dbrx

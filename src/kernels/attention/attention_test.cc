@@ -2,69 +2,43 @@
 
 #include <algorithm>
 #include <cfloat>
-#include <numeric>
 
-#include "kernels/testing.h"
+#include "kernels/attention/attention_testing.h"
 
 namespace dbrx {
 namespace {
 
+using testing::AttentionShape;
+using testing::kKvFormats;
 using testing::Matrix;
 
-struct Shape {
-  int64_t n_heads, n_kv_heads, head_dim;
-};
-
-constexpr Shape kShapes[] = {{6, 2, 16}, {4, 4, 10}, {6, 2, 34}, {10, 1, 64}, {6, 1, 128}};
+constexpr AttentionShape kShapes[] = {{6, 2, 16}, {4, 4, 10}, {6, 2, 34}, {10, 1, 64}, {6, 1, 128}};
 
 // One sequence: its q, k and v, and a cache whose blocks are in random order.
 struct Sequence {
-  Sequence(Format format, const Shape& shape, int64_t n_tokens, std::mt19937& random,
+  Sequence(Format format, const AttentionShape& shape, int64_t n_tokens, std::mt19937& random,
            float stale = 0)
       : shape(shape),
         n_tokens(n_tokens),
         q(testing::normal_matrix(n_tokens, shape.n_heads * shape.head_dim, random)),
         k(testing::normal_matrix(n_tokens, shape.n_kv_heads * shape.head_dim, random)),
-        v(testing::normal_matrix(n_tokens, shape.n_kv_heads * shape.head_dim, random)) {
-    const int64_t n_blocks = (n_tokens + kKvBlockTokens - 1) / kKvBlockTokens + 1;
-    blocks.resize(static_cast<size_t>(n_blocks));
-    std::iota(blocks.begin(), blocks.end(), 0);
-    std::shuffle(blocks.begin(), blocks.end(), random);
-    cache = {.format = format, .n_kv_heads = shape.n_kv_heads, .head_dim = shape.head_dim};
-    const auto n_values = static_cast<size_t>(n_blocks * cache.block_values());
-    for (std::vector<std::byte>* bytes : {&keys, &values}) {
-      bytes->resize(n_values * (format == Format::f32 ? 4 : 2));
-      for (size_t i = 0; i < n_values; ++i) {
-        if (format == Format::f32) reinterpret_cast<float*>(bytes->data())[i] = stale;
-        if (format == Format::bf16) {
-          reinterpret_cast<uint16_t*>(bytes->data())[i] = float_to_bf16(stale);
-        }
-      }
-    }
-    cache.keys = keys.data();
-    cache.values = values.data();
-  }
+        v(testing::normal_matrix(n_tokens, shape.n_kv_heads * shape.head_dim, random)),
+        blocks(testing::shuffled_blocks(n_tokens / kKvBlockTokens + 2, random)),
+        cache(format, shape, n_tokens / kKvBlockTokens + 2, stale) {}
 
   void write(Context& context, int64_t first, int64_t n) {
-    std::vector<int64_t> slots;
-    for (int64_t t = first; t < first + n; ++t) {
-      slots.push_back(blocks[static_cast<size_t>(t / kKvBlockTokens)] * kKvBlockTokens +
-                      t % kKvBlockTokens);
-    }
+    const std::vector<int64_t> slots = testing::slots_of(blocks, first, n);
     write_kv(context, {.k = k.view().rows_from(first, n),
                        .v = v.view().rows_from(first, n),
                        .slots = slots,
-                       .cache = cache});
+                       .cache = cache.view()});
   }
 
-  float scale() const { return 1 / std::sqrt(static_cast<float>(shape.head_dim)); }
-
-  Shape shape;
+  AttentionShape shape;
   int64_t n_tokens;
   Matrix<float> q, k, v;
   std::vector<int32_t> blocks;
-  std::vector<std::byte> keys, values;
-  KvLayer cache;
+  testing::PagedCache cache;
 };
 
 // Writes and attends in chunks of `chunk` tokens.
@@ -77,9 +51,9 @@ Matrix<float> run(Isa isa, int n_threads, Sequence& s, int64_t chunk) {
     const AttentionSpan span = {.n_rows = n, .n_past = first, .blocks = s.blocks};
     attention(context, {.q = s.q.view().rows_from(first, n),
                         .n_heads = s.shape.n_heads,
-                        .scale = s.scale(),
+                        .scale = s.shape.scale(),
                         .spans = {&span, 1},
-                        .cache = s.cache,
+                        .cache = s.cache.view(),
                         .out = out.view().rows_from(first, n)});
   }
   return out;
@@ -91,8 +65,8 @@ class Attention : public testing::KernelTest {
 };
 
 TEST_F(Attention, HasTheSameBitsOnEveryInstructionSetAndAnyNumberOfThreads) {
-  for (const Format format : {Format::f32, Format::bf16}) {
-    for (const Shape& shape : kShapes) {
+  for (const Format format : kKvFormats) {
+    for (const AttentionShape& shape : kShapes) {
       Sequence s(format, shape, 150, random_);
       Matrix<float> expected = run(Isa::scalar, 1, s, 150);
       for (const Isa isa : testing::runnable_isas()) {
@@ -109,7 +83,7 @@ TEST_F(Attention, HasTheSameBitsOnEveryInstructionSetAndAnyNumberOfThreads) {
 }
 
 TEST_F(Attention, SplitsOfALongSequenceMergeToTheSameBits) {
-  for (const Format format : {Format::f32, Format::bf16}) {
+  for (const Format format : kKvFormats) {
     Sequence s(format, {6, 1, 32}, 700, random_);
     Matrix<float> expected = run(Isa::scalar, 1, s, 700);
     for (const Isa isa : testing::runnable_isas()) {
@@ -120,16 +94,15 @@ TEST_F(Attention, SplitsOfALongSequenceMergeToTheSameBits) {
 }
 
 TEST_F(Attention, ChunkingDoesNotChangeABit) {
-  for (const Format format : {Format::f32, Format::bf16}) {
+  for (const Format format : kKvFormats) {
     Sequence s(format, {6, 2, 16}, 300, random_);
     Matrix<float> expected = run(choose_isa({}), 1, s, 300);
     for (const int64_t chunk : {1, 7, 64, 100}) {
       SCOPED_TRACE(chunk);
       Sequence fresh = s;
-      std::fill(fresh.keys.begin(), fresh.keys.end(), std::byte{0});
-      std::fill(fresh.values.begin(), fresh.values.end(), std::byte{0});
-      fresh.cache.keys = fresh.keys.data();
-      fresh.cache.values = fresh.values.data();
+      for (std::vector<std::byte>* bytes : {&fresh.cache.keys, &fresh.cache.values}) {
+        std::fill(bytes->begin(), bytes->end(), std::byte{0});
+      }
       Matrix<float> out = run(choose_isa({}), 2, fresh, chunk);
       testing::expect_same_bits(out, expected);
     }
@@ -137,7 +110,7 @@ TEST_F(Attention, ChunkingDoesNotChangeABit) {
 }
 
 TEST_F(Attention, WhatLaterSlotsHoldDoesNotMatter) {
-  for (const Format format : {Format::f32, Format::bf16}) {
+  for (const Format format : kKvFormats) {
     for (const Isa isa : testing::runnable_isas()) {
       std::mt19937 first_seed(1), second_seed(1);
       Sequence clean(format, {6, 2, 34}, 71, first_seed);
@@ -151,7 +124,7 @@ TEST_F(Attention, WhatLaterSlotsHoldDoesNotMatter) {
 }
 
 TEST_F(Attention, SequencesOfABatchDoNotSeeEachOther) {
-  const Shape shape = {6, 2, 16};
+  const AttentionShape shape = {6, 2, 16};
   Sequence s(Format::bf16, shape, 90, random_);
   Matrix<float> expected = run(choose_isa({}), 1, s, 90);
   // The same cached sequence as three spans in another order: rows 80..89, 0..4, 50.
@@ -169,9 +142,9 @@ TEST_F(Attention, SequencesOfABatchDoNotSeeEachOther) {
   Context context(choose_isa({}), 2);
   attention(context, {.q = q.view(),
                       .n_heads = shape.n_heads,
-                      .scale = s.scale(),
+                      .scale = s.shape.scale(),
                       .spans = spans,
-                      .cache = s.cache,
+                      .cache = s.cache.view(),
                       .out = out.view()});
   for (const AttentionSpan& span : spans) {
     for (int64_t i = 0; i < span.n_rows; ++i) {
@@ -181,11 +154,11 @@ TEST_F(Attention, SequencesOfABatchDoNotSeeEachOther) {
 }
 
 TEST_F(Attention, AgreesWithDoublePrecision) {
-  for (const Format format : {Format::f32, Format::bf16}) {
+  for (const Format format : kKvFormats) {
     const auto as_factor = [&](float x) -> double {
       return format == Format::bf16 ? bf16_to_float(float_to_bf16(x)) : x;
     };
-    const Shape shape = {6, 2, 16};
+    const AttentionShape shape = {6, 2, 16};
     Sequence s(format, shape, 330, random_);
     Matrix<float> out = run(Isa::scalar, 1, s, 330);
     const int64_t dim = shape.head_dim;
@@ -199,7 +172,7 @@ TEST_F(Attention, AgreesWithDoublePrecision) {
           for (int64_t i = 0; i < dim; ++i) {
             score += as_factor(s.q.at(row, h * dim + i)) * as_factor(s.k.at(t, g * dim + i));
           }
-          scores.push_back(score * s.scale());
+          scores.push_back(score * s.shape.scale());
           max = std::max(max, scores.back());
         }
         for (int64_t t = 0; t <= row; ++t) {

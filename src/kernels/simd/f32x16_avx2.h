@@ -92,6 +92,14 @@ struct Exp2Half {
   return {{low.first, high.first}, {low.second, high.second}};
 }
 
+[[gnu::always_inline]] inline __m256 exp2_factor_half(__m256 shifted) {
+  const __m256i n = _mm256_slli_epi32(_mm256_castps_si256(shifted), 23);
+  return _mm256_castsi256_ps(_mm256_add_epi32(n, _mm256_set1_epi32(0x3f800000)));
+}
+[[gnu::always_inline]] inline F32x16 exp2_factor(F32x16 shifted) {
+  return {exp2_factor_half(shifted.low), exp2_factor_half(shifted.high)};
+}
+
 struct Bf16Pairs {
   F32x16 even, odd;
 };

@@ -76,6 +76,12 @@ struct Exp2Factors {
   return {{_mm512_castsi512_ps(first)}, {_mm512_castsi512_ps(second)}};
 }
 
+// 2^n for -126 <= n < 128, of lanes that hold n + kRoundMagic.
+[[gnu::always_inline]] inline F32x16 exp2_factor(F32x16 shifted) {
+  const __m512i n = _mm512_slli_epi32(_mm512_castps_si512(shifted.v), 23);
+  return {_mm512_castsi512_ps(_mm512_add_epi32(n, _mm512_set1_epi32(0x3f800000)))};
+}
+
 // Sixteen pairs of bf16 as they lie in memory: their first and their second elements as floats.
 struct Bf16Pairs {
   F32x16 even, odd;
