@@ -55,6 +55,13 @@ LoadOptions load_options(const ModelFlags& flags) {
   return options;
 }
 
+ThreadPlan thread_plan(const ModelFlags& flags) {
+  const Pin pin = flags.pin == "none"    ? Pin::none
+                  : flags.pin == "cores" ? Pin::cores
+                                         : Pin::automatic;
+  return plan_threads(find_topology(), flags.threads, pin);
+}
+
 }  // namespace
 
 void add_model_flags(CLI::App& app, ModelFlags& flags) {
@@ -62,8 +69,12 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
       ->required()
       ->take_last();  // scripts/run.sh names the default model first
   app.add_option("--chat-template", flags.chat_template, "Jinja file instead of the model's own");
-  app.add_option("-t,--threads", flags.threads, "threads that compute (default: all CPUs)")
+  app.add_option("-t,--threads", flags.threads, "threads that compute (default: one for each core)")
       ->check(CLI::Range(1, 4096));
+  app.add_option("--pin", flags.pin,
+                 "threads to CPUs: none, cores, auto (cores where there are several NUMA nodes)")
+      ->check(CLI::IsMember({"auto", "none", "cores"}))
+      ->capture_default_str();
   app.add_option("--isa", flags.isa,
                  "highest instruction set: scalar, avx2, avx512, amx (also DBRX_ISA)");
   app.add_option("--max-model-len", flags.max_context, "longest sequence (default: the model's)")
@@ -91,7 +102,10 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
 
 LoadedModel load_for_generation(const ModelFlags& flags, bool needs_chat_template) {
   LoadedModel loaded;
-  const Isa isa = choose_isa(flags.isa);
+  loaded.threads = thread_plan(flags);
+  // For this thread and those that it starts, the engine's too.
+  interleave_memory(loaded.threads);
+  loaded.context = std::make_unique<Context>(choose_isa(flags.isa), loaded.threads);
   loaded.config = load_config(flags.model_dir);
   loaded.tokenizer = std::make_unique<Tokenizer>(Tokenizer::load(flags.model_dir));
   if (loaded.tokenizer->n_ids() > loaded.config.vocab_size) {
@@ -116,8 +130,6 @@ LoadedModel load_for_generation(const ModelFlags& flags, bool needs_chat_templat
                  flags.model_dir.c_str());
   }
   loaded.model = load_model(flags.model_dir, load_options(flags));
-  const int threads = flags.threads > 0 ? flags.threads : available_cpus();
-  loaded.context = std::make_unique<Context>(isa, threads);
   loaded.engine = std::make_unique<Engine>(*loaded.context, *loaded.model, loaded.tokenizer.get(),
                                            engine_options(loaded, flags));
   return loaded;

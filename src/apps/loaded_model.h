@@ -24,7 +24,8 @@ struct ModelFlags {
   std::string isa;            // empty: DBRX_ISA, else the best
   std::string kv_format = "bf16";
   std::string activations = "exact";
-  int threads = 0;          // 0: every CPU that the process may use
+  int threads = 0;  // 0: one for each core
+  std::string pin = "auto";
   int64_t max_context = 0;  // 0: the model's
   int64_t max_sequences = 64;
   int64_t max_batched_tokens = 512;
@@ -37,6 +38,7 @@ void add_model_flags(CLI::App& app, ModelFlags& flags);
 struct LoadedModel {
   ModelConfig config;
   std::vector<int32_t> end_ids;  // tokens that end a text
+  ThreadPlan threads;
   std::unique_ptr<Context> context;
   std::unique_ptr<Model> model;
   std::unique_ptr<Tokenizer> tokenizer;

@@ -104,9 +104,8 @@ int serve(ServeFlags& flags) {
   }
   const double seconds =
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  spdlog::info("ready after {:.2f} s: {} threads, {}, {}", seconds,
-               loaded.context->pool.n_threads(), isa_name(loaded.context->isa),
-               options.system_fingerprint);
+  spdlog::info("ready after {:.2f} s: {}, {}, {}", seconds, describe(loaded.threads),
+               isa_name(loaded.context->isa), options.system_fingerprint);
   print_welcome(options, port, has_chat_template);
   std::thread engine_thread([&loaded] { loaded.engine->run(); });
   server.run();

@@ -9,6 +9,7 @@
 namespace dbrx {
 
 struct Context {
+  Context(Isa best, const ThreadPlan& plan) : isa(best), pool(plan) {}
   Context(Isa best, int n_threads) : isa(best), pool(n_threads) {}
 
   Isa isa;          // the best bundle that kernels may use

@@ -8,12 +8,6 @@
 #include "base/error.h"
 
 namespace dbrx {
-namespace {
-
-constexpr size_t kPage = 4096;
-constexpr size_t kHugePage = size_t{2} << 20;
-
-}  // namespace
 
 void Block::Unmap::operator()(std::byte* pointer) const { munmap(pointer, round_up(bytes, kPage)); }
 

@@ -9,6 +9,8 @@
 namespace dbrx {
 
 constexpr size_t kAlignment = 64;  // bytes; one cache line, one AVX-512 register, one tile row
+constexpr size_t kPage = 4096;
+constexpr size_t kHugePage = size_t{2} << 20;
 
 constexpr size_t round_up(size_t value, size_t multiple) {
   return (value + multiple - 1) / multiple * multiple;

@@ -1,100 +1,177 @@
 #include "base/thread_pool.h"
 
 #include <immintrin.h>
-#include <sched.h>
 
+#include <algorithm>
 #include <atomic>
-#include <condition_variable>
+#include <chrono>
 #include <csignal>
-#include <mutex>
 #include <string>
 #include <system_error>
 #include <thread>
 #include <vector>
 
 #include "base/error.h"
+#include "base/memory.h"
 
 namespace dbrx {
+namespace {
 
-// A run is published by raising `generation`; workers that spin see it at once, sleepers are woken.
-// The run is over when every worker has reported in `done`.
-struct ThreadPool::State {
-  std::vector<std::thread> workers;
-  std::atomic<uint64_t> generation{0};
-  std::atomic<int> done{0};
-  std::atomic<size_t> next{0};
-  std::atomic<bool> stop{false};
-  size_t n_tasks = 0;
-  Raw function = nullptr;
-  void* context = nullptr;
-  std::mutex mutex;
-  std::condition_variable wake;
+// A run and a place in it are one word each: the number of the run above 24 bits of task. A word of
+// an older run is smaller, so who comes late sees that there is nothing left for him.
+constexpr int kTaskBits = 24;
+constexpr uint64_t kTaskMask = (uint64_t{1} << kTaskBits) - 1;
 
-  void work() {
-    while (true) {
-      const size_t i = next.fetch_add(1, std::memory_order_relaxed);
-      if (i >= n_tasks) return;
-      function(context, i);
-    }
-  }
+// How long a worker that waits stays awake: longer than the gap between two ops of one step.
+constexpr std::chrono::microseconds kAwake{50};
 
-  // Waits for a generation newer than `seen`: spins for some tens of microseconds (the gap between
-  // two ops of one step), then sleeps.
-  uint64_t wait_for_run(uint64_t seen) {
-    constexpr int kSpins = 4000;
-    for (int i = 0; i < kSpins; ++i) {
-      const uint64_t now = generation.load(std::memory_order_acquire);
-      if (now != seen) return now;
+// Calls `ready` until it is true, for about kAwake. False: it never was.
+template <typename Ready>
+bool spin_until(const Ready& ready) {
+  std::chrono::steady_clock::time_point end;
+  for (int round = 0;; ++round) {
+    for (int i = 0; i < 32; ++i) {
+      if (ready()) return true;
       _mm_pause();
     }
-    std::unique_lock lock(mutex);
-    wake.wait(lock, [&] { return generation.load(std::memory_order_acquire) != seen; });
-    return generation.load(std::memory_order_acquire);
+    const auto now = std::chrono::steady_clock::now();
+    if (round == 0) end = now + kAwake;
+    if (now > end) return false;
+  }
+}
+
+}  // namespace
+
+// A run is published by storing `run`, after all that belongs to it. Nobody waits for a worker that
+// has not come: the run is over when `n_done` says that all tasks are, and a worker that comes
+// later finds every range taken.
+struct ThreadPool::State {
+  // A worker's own range. It alone begins with it, so the line mostly stays in its cache.
+  struct alignas(kAlignment) Range {
+    std::atomic<uint64_t> next{0};  // number of the run, tasks that were taken in it
+    std::vector<size_t> others;     // whom its worker helps, own node first
+  };
+
+  ThreadPlan plan;
+  std::vector<std::thread> threads;
+  std::vector<Range> ranges;
+  Raw function = nullptr;
+  void* context = nullptr;
+  alignas(kAlignment) std::atomic<uint64_t> run{0};  // its number, its number of tasks
+  std::atomic<bool> stop{false};
+  alignas(kAlignment) std::atomic<size_t> n_done{0};
+  alignas(kAlignment) std::atomic<int> n_asleep{0};
+  std::atomic<uint32_t> bell{0};  // rung for those who sleep
+
+  explicit State(const ThreadPlan& the_plan) : plan(the_plan), ranges(the_plan.workers.size()) {
+    const size_t n = ranges.size();
+    for (size_t w = 0; w < n; ++w) {
+      const auto is_near = [&](size_t other) {
+        return plan.workers[other].node == plan.workers[w].node;
+      };
+      std::vector<size_t>& others = ranges[w].others;
+      for (size_t i = 1; i < n; ++i) others.push_back((w + i) % n);
+      std::stable_partition(others.begin(), others.end(), is_near);
+    }
   }
 
-  void worker_loop() {
+  // The first task of worker w's range.
+  size_t begin_of(size_t w, size_t n_tasks) const { return w * n_tasks / ranges.size(); }
+
+  // Takes a task out of worker w's range, if one is left; `word` is the run that the caller is in.
+  bool take(uint64_t word, size_t w, size_t& task) {
+    const uint64_t fresh = word & ~kTaskMask;
+    const size_t n_tasks = word & kTaskMask;
+    const size_t begin = begin_of(w, n_tasks);
+    const size_t size = begin_of(w + 1, n_tasks) - begin;
+    std::atomic<uint64_t>& next = ranges[w].next;
+    uint64_t seen = next.load(std::memory_order_relaxed);
+    while (true) {
+      const uint64_t place = std::max(seen, fresh);
+      if (place - fresh >= size) return false;  // all taken, or a newer run
+      if (next.compare_exchange_weak(seen, place + 1, std::memory_order_relaxed)) {
+        task = begin + (place - fresh);
+        return true;
+      }
+    }
+  }
+
+  // A task that was taken keeps its run from ending, so `function` and `context` are this run's.
+  void work(uint64_t word, size_t me) {
+    size_t n = 0;
+    size_t task = 0;
+    for (; take(word, me, task); ++n) function(context, task);
+    if (n > 0) n_done.fetch_add(n, std::memory_order_release);
+    for (const size_t other : ranges[me].others) {
+      while (take(word, other, task)) {
+        function(context, task);
+        n_done.fetch_add(1, std::memory_order_release);
+      }
+    }
+  }
+
+  uint64_t wait_for_run(uint64_t seen) {
+    const auto is_new = [&] { return run.load(std::memory_order_acquire) != seen; };
+    if (!spin_until(is_new)) {
+      // Either publish() sees that we sleep, or we see its run: both are sequentially consistent.
+      n_asleep.fetch_add(1);
+      for (uint32_t rung = bell.load(); run.load() == seen; rung = bell.load()) bell.wait(rung);
+      n_asleep.fetch_sub(1);
+    }
+    return run.load(std::memory_order_acquire);
+  }
+
+  void publish(size_t n_tasks) {
+    const uint64_t number = (run.load(std::memory_order_relaxed) >> kTaskBits) + 1;
+    run.store(number << kTaskBits | n_tasks);
+    if (n_asleep.load() == 0) return;
+    bell.fetch_add(1);
+    bell.notify_all();
+  }
+
+  void worker_loop(size_t me) {
     flush_denormals();
+    bind_this_thread(plan, static_cast<int>(me));
     uint64_t seen = 0;
     while (true) {
       seen = wait_for_run(seen);
       if (stop.load(std::memory_order_relaxed)) return;
-      work();
-      done.fetch_add(1, std::memory_order_release);
+      work(seen, me);
     }
   }
 
-  void publish() {
-    {
-      const std::lock_guard lock(mutex);
-      generation.fetch_add(1, std::memory_order_release);
-    }
-    wake.notify_all();
+  // Others are in the middle of tasks. One that has lost its CPU may need ours.
+  void wait_for_others(size_t n_tasks) {
+    const auto is_over = [&] { return n_done.load(std::memory_order_acquire) == n_tasks; };
+    if (spin_until(is_over)) return;
+    while (!is_over()) std::this_thread::yield();
   }
 
   void end() {
     stop.store(true, std::memory_order_relaxed);
-    publish();
-    for (std::thread& worker : workers) worker.join();
+    publish(0);
+    for (std::thread& thread : threads) thread.join();
   }
 };
 
-ThreadPool::ThreadPool(int n_threads) : n_threads_(n_threads), state_(std::make_unique<State>()) {
-  CHECK_LE(1, n_threads);
+ThreadPool::ThreadPool(const ThreadPlan& plan)
+    : n_threads_(plan.n_threads()), state_(std::make_unique<State>(plan)) {
+  CHECK_LE(1, n_threads_);
   // Workers inherit the mask: signals are for the threads that wait for them.
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
   try {
-    for (int i = 1; i < n_threads; ++i) {
-      state_->workers.emplace_back([state = state_.get()] { state->worker_loop(); });
+    for (size_t i = 1; i < plan.workers.size(); ++i) {
+      state_->threads.emplace_back([state = state_.get(), i] { state->worker_loop(i); });
     }
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
   } catch (const std::system_error& error) {
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    const size_t n_started = state_->workers.size() + 1;
+    const size_t n_started = state_->threads.size() + 1;
     state_->end();
-    throw Error(Code::resource_exhausted, "can't start " + std::to_string(n_threads) +
+    throw Error(Code::resource_exhausted, "can't start " + std::to_string(n_threads_) +
                                               " threads, only " + std::to_string(n_started) + " (" +
                                               error.what() + "): lower --threads");
   }
@@ -102,36 +179,29 @@ ThreadPool::ThreadPool(int n_threads) : n_threads_(n_threads), state_(std::make_
 
 ThreadPool::~ThreadPool() { state_->end(); }
 
+void ThreadPool::enter() const {
+  flush_denormals();
+  bind_this_thread(state_->plan, 0);
+}
+
 void ThreadPool::run_raw(size_t n_tasks, Raw function, const void* context) {
   State& state = *state_;
   if (n_threads_ == 1 || n_tasks <= 1) {
     for (size_t i = 0; i < n_tasks; ++i) function(const_cast<void*>(context), i);
     return;
   }
-  state.n_tasks = n_tasks;
+  CHECK_LE(n_tasks, kTaskMask);
   state.function = function;
   state.context = const_cast<void*>(context);
-  state.next.store(0, std::memory_order_relaxed);
-  state.done.store(0, std::memory_order_relaxed);
-  state.publish();
-  state.work();
-  while (state.done.load(std::memory_order_acquire) != n_threads_ - 1) {
-    for (int i = 0; i < 64; ++i) _mm_pause();
-    // A worker that has not been given a CPU yet must not wait for us to burn ours.
-    if (state.done.load(std::memory_order_acquire) != n_threads_ - 1) std::this_thread::yield();
-  }
+  state.n_done.store(0, std::memory_order_relaxed);
+  state.publish(n_tasks);
+  state.work(state.run.load(std::memory_order_relaxed), 0);
+  state.wait_for_others(n_tasks);
 }
 
 void flush_denormals() {
   constexpr unsigned kFlushToZero = 0x8000, kDenormalsAreZero = 0x0040;
   _mm_setcsr(_mm_getcsr() | kFlushToZero | kDenormalsAreZero);
-}
-
-int available_cpus() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-  return CPU_COUNT(&set);
 }
 
 }  // namespace dbrx

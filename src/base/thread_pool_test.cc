@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <thread>
 #include <vector>
 
@@ -34,7 +35,7 @@ TEST(ThreadPool, ARunSeesWhatTheRunBeforeWrote) {
 TEST(ThreadPool, WorkersFlushDenormals) {
   constexpr int kThreads = 4;
   ThreadPool pool(kThreads);
-  flush_denormals();
+  pool.enter();
   std::atomic<int> arrived{0};
   std::atomic<int> flushed{0};
   // Nobody leaves before all have come, so each thread has one task.
@@ -44,6 +45,53 @@ TEST(ThreadPool, WorkersFlushDenormals) {
     flushed += (_mm_getcsr() & 0x8040) == 0x8040;
   });
   EXPECT_EQ(flushed, kThreads);
+}
+
+TEST(ThreadPool, AWorkerHasTheSameRangeInEveryRun) {
+  constexpr size_t kThreads = 3;
+  ThreadPool pool(kThreads);
+  std::vector<std::thread::id> first(kThreads);
+  std::vector<std::thread::id> again(kThreads);
+  for (std::vector<std::thread::id>* seen : {&first, &again}) {
+    std::atomic<size_t> arrived{0};
+    pool.run(kThreads, [&](size_t i) {
+      (*seen)[i] = std::this_thread::get_id();
+      // Nobody has time to help before all have come.
+      ++arrived;
+      while (arrived < kThreads) std::this_thread::yield();
+    });
+  }
+  EXPECT_EQ(first[0], std::this_thread::get_id());
+  EXPECT_NE(first[1], first[2]);
+  EXPECT_EQ(first, again);
+}
+
+TEST(ThreadPool, WhoIsDoneHelpsAWorkerThatIsHeldUp) {
+  for (const size_t held_up : {0U, 1U}) {
+    ThreadPool pool(2);
+    constexpr size_t kTasks = 10;
+    std::atomic<size_t> n_done{0};
+    pool.run(kTasks, [&](size_t i) {
+      // The first task of a range waits for all other tasks, those of its own range too.
+      if (i == held_up * kTasks / 2) {
+        while (n_done < kTasks - 1) std::this_thread::yield();
+      }
+      ++n_done;
+    });
+    EXPECT_EQ(n_done, kTasks);
+  }
+}
+
+TEST(ThreadPool, WorkersThatFellAsleepComeBack) {
+  ThreadPool pool(3);
+  for (int round = 0; round < 20; ++round) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    std::atomic<int> arrived{0};
+    pool.run(3, [&](size_t) {
+      ++arrived;
+      while (arrived < 3) std::this_thread::yield();
+    });
+  }
 }
 
 }  // namespace

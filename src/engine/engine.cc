@@ -132,7 +132,7 @@ bool Engine::step() {
 }
 
 void Engine::run() {
-  flush_denormals();
+  state_->context.pool.enter();
   while (state_->wait_for_work()) step();
 }
 
