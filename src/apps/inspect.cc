@@ -88,11 +88,11 @@ void print_memory(const ModelConfig& config, const ParameterCount& count) {
                 gibibytes(read * p.bits / 8).c_str());
   }
   std::printf("\n%-10s %14s %22s\n", "KV cache", "per token", "a whole context");
-  const int64_t values = KvCache::bytes_per_token(config, Format::bf16) / 2;
-  for (const Precision& p : {Precision{"f32", 32}, Precision{"bf16", 16}, Precision{"int8", 8}}) {
-    const double bytes = static_cast<double>(values) * p.bits / 8;
-    std::printf("%-10s %12s B %22s\n", p.name, grouped(std::lround(bytes)).c_str(),
-                gibibytes(bytes * static_cast<double>(config.max_seq_len)).c_str());
+  for (const Format format : {Format::f32, Format::bf16, Format::int8}) {
+    const int64_t bytes = KvCache::bytes_per_token(config, format);
+    std::printf("%-10s %12s B %22s\n", std::string(format_info(format).name).c_str(),
+                grouped(bytes).c_str(),
+                gibibytes(static_cast<double>(bytes * config.max_seq_len)).c_str());
   }
 }
 

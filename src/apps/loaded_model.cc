@@ -15,7 +15,8 @@ namespace {
 constexpr int kNumericsVersion = 1;
 
 Format kv_format(const ModelFlags& flags) {
-  return flags.kv_format == "f32" ? Format::f32 : Format::bf16;
+  if (flags.kv_format == "f32") return Format::f32;
+  return flags.kv_format == "int8" ? Format::int8 : Format::bf16;
 }
 
 // Room for every sequence at full length, within a fifth of the machine's memory, and for one whole
@@ -92,8 +93,8 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
                  "of packed weights: exact (16 bits) or fast (8 bits)")
       ->check(CLI::IsMember({"exact", "fast"}))
       ->capture_default_str();
-  app.add_option("--kv-cache-dtype", flags.kv_format, "bf16 or f32")
-      ->check(CLI::IsMember({"bf16", "f32"}))
+  app.add_option("--kv-cache-dtype", flags.kv_format, "bf16, int8 (half the memory) or f32")
+      ->check(CLI::IsMember({"bf16", "int8", "f32"}))
       ->capture_default_str();
   app.add_option("--kv-cache-tokens", flags.kv_cache_tokens,
                  "tokens that the KV cache holds (default: a fifth of the memory at most)")

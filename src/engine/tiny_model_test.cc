@@ -93,6 +93,10 @@ TEST(TinyModel, answers_keep_their_bits_with_f32_weights_and_bf16_cache) {
   expect_same_everywhere("tiny", Format::bf16);
 }
 
+TEST(TinyModel, answers_keep_their_bits_with_f32_weights_and_int8_cache) {
+  expect_same_everywhere("tiny", Format::int8);
+}
+
 TEST(TinyModel, answers_keep_their_bits_with_bf16_weights_and_f32_cache) {
   expect_same_everywhere("tiny-bf16", Format::f32);
 }

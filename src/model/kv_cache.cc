@@ -9,9 +9,8 @@ KvCache::KvCache(const ModelConfig& config, Format format, int64_t n_blocks)
       n_blocks_(n_blocks),
       n_kv_heads_(config.n_kv_heads),
       head_dim_(config.head_dim) {
-  CHECK(format == Format::f32 || format == Format::bf16);
-  const int64_t values = n_blocks * n_kv_heads_ * head_dim_ * kKvBlockTokens;
-  const auto bytes = static_cast<size_t>(format_bytes(format, values));
+  CHECK(format == Format::f32 || format == Format::bf16 || format == Format::int8);
+  const auto bytes = static_cast<size_t>(n_blocks * n_kv_heads_ * kv_head_bytes(format, head_dim_));
   for (int64_t i = 0; i < config.n_layers; ++i) {
     keys_.emplace_back(bytes);
     values_.emplace_back(bytes);
@@ -27,7 +26,8 @@ KvLayer KvCache::layer(int64_t index) {
 }
 
 int64_t KvCache::bytes_per_token(const ModelConfig& config, Format format) {
-  return format_bytes(format, 2 * config.kv_dim() * config.n_layers);
+  return 2 * config.n_layers * config.n_kv_heads * kv_head_bytes(format, config.head_dim) /
+         kKvBlockTokens;
 }
 
 }  // namespace dbrx

@@ -14,14 +14,14 @@ namespace dbrx {
 
 class KvCache {
  public:
-  // format: f32 or bf16. Throws Error(resource_exhausted).
+  // format: f32, bf16 or int8. Throws Error(resource_exhausted).
   KvCache(const ModelConfig& config, Format format, int64_t n_blocks);
 
   Format format() const { return format_; }
   int64_t n_blocks() const { return n_blocks_; }
   KvLayer layer(int64_t index);
 
-  // Bytes of keys and values of one token in all layers.
+  // Bytes of keys and values of one token in all layers, scales included.
   static int64_t bytes_per_token(const ModelConfig& config, Format format);
 
  private:

@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::array kKernels = {
     &attention_bf16_avx512, &attention_bf16_avx2, &attention_bf16_scalar,
+    &attention_int8_avx512, &attention_int8_avx2, &attention_int8_scalar,
     &attention_f32_avx512,  &attention_f32_avx2,  &attention_f32_scalar,
 };
 
@@ -47,7 +48,7 @@ void attend(const AttentionKernel& kernel, const AttentionArgs& args, const Atte
   const KvLayer& cache = args.cache;
   const int64_t group = args.n_heads / cache.n_kv_heads;
   const int64_t column = kv_head * group * cache.head_dim;
-  const int64_t offset = format_bytes(cache.format, kv_head * cache.head_dim * kKvBlockTokens);
+  const int64_t offset = kv_head * cache.head_bytes();
   const int64_t row = piece.span->first_row + piece.row;
   AttentionTask task = {.q = args.q.row(row) + column,
                         .q_stride = args.q.stride,
@@ -57,7 +58,7 @@ void attend(const AttentionKernel& kernel, const AttentionArgs& args, const Atte
                         .scale = args.scale,
                         .keys = cache.keys + offset,
                         .values = cache.values + offset,
-                        .block_bytes = format_bytes(cache.format, cache.block_values()),
+                        .block_bytes = cache.block_bytes(),
                         .blocks = piece.span->blocks.data(),
                         .n_past = piece.span->n_past + piece.row,
                         .first_split = piece.first_split,

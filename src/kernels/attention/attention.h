@@ -23,10 +23,17 @@
 // f32 cache:  q . k is one FMA chain from zero over the head's dimensions, ascending;
 //             acc = fma(p_j, v_j, acc) over the tokens, ascending.
 // bf16 cache: q and p_j are rounded to bf16 (the rounded p_j are also the ones that are summed, so
-// that
-//             the weights add up to one), and both products have the bf16 arithmetic of matmul.h:
-//             32 dimensions or tokens at a time, even and odd FMA chains from zero, their sum
-//             added.
+//             that the weights add up to one), and both products have the bf16 arithmetic of
+//             matmul.h: 32 dimensions or tokens at a time, even and odd FMA chains from zero, their
+//             sum added.
+// int8 cache: k_j and v_j are integers in [-127, 127] times a float scale of their token and head,
+//             a_j and b_j; q becomes integers in [-32512, 32512] times one scale c. So do, for each
+//             block, the weights w_j = p_j b_j, times one scale e. Sums of integers are exact:
+//               s_j = (float(sum q k_j) * a_j) * (c * scale)
+//               acc = fma(float(sum_j w_j v_j), e, acc * corr)
+//             Scales are max|x| / 127 or / 32512, integers round(x * (127 or 32512 / max|x|)), ties
+//             to even. A row below 2^-100 counts as zero; one with a NaN or an infinity has a scale
+//             of NaN, and whoever sees that token gets NaN.
 #pragma once
 
 #include <cstddef>
@@ -47,17 +54,31 @@ constexpr int64_t kMaxHeadDim = 256;
 // offset.
 //   f32:  keys [block][kv_head][head_dim][64],          values [block][kv_head][64][head_dim]
 //   bf16: keys [block][kv_head][head_dim / 2][64][2],   values [block][kv_head][32][head_dim][2]
-// (keys with tokens innermost, so that 16 scores are one vector; bf16 in pairs along the summed
-// dimension). Slots never written are zero, since 0 x NaN is NaN. head_dim must be a multiple of 2,
-// at most kMaxHeadDim.
+//   int8: keys [block][kv_head] of 64 float scales, then [dims / 4][64][4];
+//         values [block][kv_head] of 64 float scales, then [16][dims][4]; dims =
+//         int8_dims(head_dim)
+// (keys with tokens innermost, so that 16 scores are one vector; bf16 in pairs and int8 in quads
+// along the summed dimension). Slots never written are zero, since 0 x NaN is NaN. head_dim must be
+// a multiple of 2, at most kMaxHeadDim.
+constexpr int64_t kInt8ScaleBytes = kKvBlockTokens * 4;
+
+constexpr int64_t int8_dims(int64_t head_dim) { return (head_dim + 15) / 16 * 16; }
+
+// Bytes of the keys, and of the values, of one head in a block. Format: f32, bf16 or int8.
+constexpr int64_t kv_head_bytes(Format format, int64_t head_dim) {
+  if (format == Format::int8) return kInt8ScaleBytes + int8_dims(head_dim) * kKvBlockTokens;
+  return head_dim * kKvBlockTokens * (format == Format::f32 ? 4 : 2);
+}
+
 struct KvLayer {
   std::byte* keys = nullptr;
   std::byte* values = nullptr;
-  Format format = Format::f32;  // f32 or bf16
+  Format format = Format::f32;  // f32, bf16 or int8
   int64_t n_kv_heads = 0;
   int64_t head_dim = 0;
 
-  int64_t block_values() const { return n_kv_heads * head_dim * kKvBlockTokens; }
+  int64_t head_bytes() const { return kv_head_bytes(format, head_dim); }
+  int64_t block_bytes() const { return n_kv_heads * head_bytes(); }
 };
 
 struct WriteKvArgs {

@@ -1,5 +1,6 @@
 #include "kernels/attention/attention_body.h"
 #include "kernels/attention/attention_float.h"
+#include "kernels/attention/attention_int8.h"
 
 namespace dbrx {
 
@@ -12,6 +13,11 @@ const AttentionKernel attention_bf16_avx2 = {.name = "bf16 avx2",
                                              .isa = Isa::avx2,
                                              .format = Format::bf16,
                                              .run = run<FloatCache<Bf16Chains>>,
+                                             .merge = merge_splits};
+const AttentionKernel attention_int8_avx2 = {.name = "int8 avx2",
+                                             .isa = Isa::avx2,
+                                             .format = Format::int8,
+                                             .run = run<Int8Cache>,
                                              .merge = merge_splits};
 
 }  // namespace dbrx

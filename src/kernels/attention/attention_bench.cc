@@ -23,7 +23,7 @@ struct Sequences {
   Sequences(Context& context, Format format, int64_t n, int64_t rows, int64_t past)
       : cache{.format = format, .n_kv_heads = kKvHeads, .head_dim = kHeadDim},
         blocks_each((past + rows + kKvBlockTokens - 1) / kKvBlockTokens),
-        keys(static_cast<size_t>(format_bytes(format, n * blocks_each * cache.block_values()))),
+        keys(static_cast<size_t>(n * blocks_each * cache.block_bytes())),
         values(keys.size()),
         blocks(static_cast<size_t>(n * blocks_each)) {
     cache.keys = keys.data();
@@ -80,8 +80,7 @@ void attention_bench(benchmark::State& state) {
   }
   state.SetLabel(std::string(isa_name(isa)) + " " + std::string(format_info(format).name));
   const int64_t pairs = n * (rows * past + rows * (rows + 1) / 2);  // (row, visible token)
-  const int64_t bytes =
-      n * (past + rows) * format_bytes(format, s.cache.block_values()) * 2 / kKvBlockTokens;
+  const int64_t bytes = n * (past + rows) * s.cache.block_bytes() * 2 / kKvBlockTokens;
   bench::report(state, bytes, 4 * pairs * kWidth);
 }
 
@@ -89,7 +88,7 @@ void arguments(benchmark::internal::Benchmark* b) {
   b->ArgNames({"isa", "threads", "format", "seqs", "rows", "past"});
   for (int64_t isa = 1; isa <= static_cast<int64_t>(detect_isa()); ++isa) {
     for (const int64_t threads : {1, 2}) {
-      for (const Format format : {Format::bf16, Format::f32}) {
+      for (const Format format : {Format::bf16, Format::int8, Format::f32}) {
         const auto f = static_cast<int64_t>(format);
         for (const int64_t past : {512, 4096, 16384}) b->Args({isa, threads, f, 1, 1, past});
         b->Args({isa, threads, f, 16, 1, 4096});

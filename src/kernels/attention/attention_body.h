@@ -31,18 +31,23 @@ DBRX_SIMD void clear(const Tile& tile, Softmaxes& s) {
   for (int64_t i = 0; i < n * tile.dims; i += 16) store(s.acc + i, zero16());
 }
 
+// The keys and values of one head in a cache block.
+struct Blocks {
+  const std::byte* keys;
+  const std::byte* values;
+};
+
 // Turns the scores of one query into weights; n tokens of the block are seen.
 template <typename Cache>
-DBRX_SIMD void update_softmax(const Tile& tile, const std::byte* values, int64_t n, int64_t query,
+DBRX_SIMD void update_softmax(const Tile& tile, const Blocks& block, int64_t n, int64_t query,
                               Scratch<Cache>& s) {
   const F32x16 minus_infinity = broadcast(-std::numeric_limits<float>::infinity());
-  const F32x16 factor = broadcast(Cache::factor(tile, s.operands, query));
-  const float* scores = s.operands.p + query * kBlock;
   F32x16 p[4];
   F32x16 largest = minus_infinity;
   DBRX_UNROLL
   for (int v = 0; v < 4; ++v) {
-    p[v] = select(first_lanes(n - v * 16), load(scores + v * 16) * factor, minus_infinity);
+    const F32x16 scores = Cache::scaled(tile, block.keys, query, v, s.operands);
+    p[v] = select(first_lanes(n - v * 16), scores, minus_infinity);
     largest = max(largest, p[v]);
   }
   const float old_max = s.split.max[query];
@@ -51,17 +56,12 @@ DBRX_SIMD void update_softmax(const Tile& tile, const std::byte* values, int64_t
   const F32x16 maxes = broadcast(new_max);
   DBRX_UNROLL
   for (int v = 0; v < 4; ++v) p[v] = exp_x16_to_one(p[v] - maxes);
-  Cache::weigh(p, values, n, query, s.operands);
+  Cache::weigh(p, block.values, n, query, s.operands);
   const float correction = exp_f32(old_max - new_max);
   s.corrections[query] = correction;
   s.split.max[query] = new_max;
   s.split.sum[query] = s.split.sum[query] * correction + sum_lanes(((p[0] + p[1]) + p[2]) + p[3]);
 }
-
-struct Blocks {
-  const std::byte* keys;
-  const std::byte* values;
-};
 
 // Where the block of a token lies.
 DBRX_SIMD Blocks locate(const AttentionTask& task, int64_t token) {
@@ -90,7 +90,7 @@ void add_block(const AttentionTask& task, const Tile& tile, int64_t token, int64
   for (int64_t row = first_row; row < tile.n_rows; ++row) {
     const int64_t seen = row < first_whole_row ? task.n_past + row + 1 - token : kBlock;
     for (int64_t query = row * heads; query < (row + 1) * heads; ++query) {
-      update_softmax<Cache>(tile, block.values, seen, query, s);
+      update_softmax<Cache>(tile, block, seen, query, s);
     }
   }
   // Rows that see a part of the block by themselves: values of later tokens stay unread.

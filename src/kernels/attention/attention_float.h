@@ -199,7 +199,7 @@ struct FloatCache {
     }
   }
 
-  // p = q . k of all 64 tokens of the block; factor() is still to be applied.
+  // p = q . k of all 64 tokens of the block; scaled() makes scores of them.
   DBRX_SIMD static void score(const Tile& tile, const std::byte* keys, Range queries,
                               const std::byte* fetch, Operands& o) {
     multiply_all<Chains>({.a = o.q + queries.first * tile.dims,
@@ -214,7 +214,11 @@ struct FloatCache {
                          queries.n(), kBlock);
   }
 
-  DBRX_SIMD static float factor(const Tile& tile, const Operands&, int64_t) { return tile.scale; }
+  // Vector v of the scores of a query.
+  DBRX_SIMD static F32x16 scaled(const Tile& tile, const std::byte*, int64_t query, int v,
+                                 const Operands& o) {
+    return load(o.p + query * kBlock + v * 16) * broadcast(tile.scale);
+  }
 
   // Takes the weights of a query as they will be multiplied with values.
   DBRX_SIMD static void weigh(F32x16 (&p)[4], const std::byte*, int64_t, int64_t query,

@@ -154,7 +154,7 @@ TEST_F(Attention, SequencesOfABatchDoNotSeeEachOther) {
 }
 
 TEST_F(Attention, AgreesWithDoublePrecision) {
-  for (const Format format : kKvFormats) {
+  for (const Format format : {Format::f32, Format::bf16}) {
     const auto as_factor = [&](float x) -> double {
       return format == Format::bf16 ? bf16_to_float(float_to_bf16(x)) : x;
     };

@@ -10,7 +10,7 @@
 
 namespace dbrx::testing {
 
-constexpr Format kKvFormats[] = {Format::f32, Format::bf16};
+constexpr Format kKvFormats[] = {Format::f32, Format::bf16, Format::int8};
 
 struct AttentionShape {
   int64_t n_heads, n_kv_heads, head_dim;
@@ -18,18 +18,19 @@ struct AttentionShape {
   float scale() const { return 1 / std::sqrt(static_cast<float>(head_dim)); }
 };
 
-// A cache of n_blocks blocks. Unwritten slots hold `stale`, where the format has such a value.
+// A cache of n_blocks blocks. Unwritten slots hold `stale`.
 struct PagedCache {
   PagedCache(Format format, const AttentionShape& shape, int64_t n_blocks, float stale = 0)
       : layer{.format = format, .n_kv_heads = shape.n_kv_heads, .head_dim = shape.head_dim} {
-    const int64_t n_values = n_blocks * layer.block_values();
+    const auto n_bytes = static_cast<size_t>(n_blocks * layer.block_bytes());
     for (std::vector<std::byte>* bytes : {&keys, &values}) {
-      bytes->resize(static_cast<size_t>(format_bytes(format, n_values)));
-      for (size_t i = 0; stale != 0 && i < static_cast<size_t>(n_values); ++i) {
-        if (format == Format::f32) reinterpret_cast<float*>(bytes->data())[i] = stale;
-        if (format == Format::bf16) {
-          reinterpret_cast<uint16_t*>(bytes->data())[i] = float_to_bf16(stale);
-        }
+      bytes->resize(n_bytes);
+      if (stale == 0) continue;
+      if (format == Format::bf16) {
+        const uint16_t bits = float_to_bf16(stale);
+        for (size_t i = 0; i < n_bytes; i += 2) std::memcpy(bytes->data() + i, &bits, 2);
+      } else {  // of int8 the scales matter
+        for (size_t i = 0; i < n_bytes; i += 4) std::memcpy(bytes->data() + i, &stale, 4);
       }
     }
   }
