@@ -10,9 +10,9 @@ namespace dbrx {
 namespace {
 
 constexpr std::array kKernels = {
-    &attention_bf16_avx512, &attention_bf16_avx2, &attention_bf16_scalar,
-    &attention_int8_avx512, &attention_int8_avx2, &attention_int8_scalar,
-    &attention_f32_avx512,  &attention_f32_avx2,  &attention_f32_scalar,
+    &attention_bf16_amx,    &attention_bf16_avx512, &attention_bf16_avx2,   &attention_bf16_scalar,
+    &attention_int8_avx512, &attention_int8_avx2,   &attention_int8_scalar, &attention_f32_avx512,
+    &attention_f32_avx2,    &attention_f32_scalar,
 };
 
 const AttentionKernel& pick(Isa best, Format format) {

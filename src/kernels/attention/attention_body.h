@@ -1,5 +1,5 @@
 // A tile of queries against the blocks of its sequence's cache, one block at a time while it is in
-// L1; compiled by attention_avx2.cc and attention_avx512.cc for each cache format.
+// L1; compiled by the _avx2, _avx512 and _amx files for each cache format.
 #pragma once
 
 #include "kernels/attention/attention_tile.h"
@@ -11,7 +11,7 @@ namespace {
 struct Softmaxes {
   float max[kTileQueries];
   float sum[kTileQueries];
-  alignas(64) float acc[kTileQueries * kMaxHeadDim];  // [query][dims]
+  alignas(64) float acc[kQueryRoom * kMaxHeadDim];  // [query][dims]
 };
 
 template <typename Cache>

@@ -189,7 +189,7 @@ struct FloatCache {
 
   struct Operands {
     alignas(64) float q[kTileQueries * kMaxHeadDim];  // [query][dims]
-    alignas(64) float p[kTileQueries * kBlock];       // [query][64]: scores, then weights
+    alignas(64) float p[kQueryRoom * kBlock];         // [query][64]: scores, then weights
   };
 
   DBRX_SIMD static void load_query(const Tile& tile, const float* q, int64_t query, Operands& o) {

@@ -64,6 +64,7 @@ extern const AttentionKernel attention_f32_avx512;
 extern const AttentionKernel attention_bf16_scalar;
 extern const AttentionKernel attention_bf16_avx2;
 extern const AttentionKernel attention_bf16_avx512;
+extern const AttentionKernel attention_bf16_amx;
 extern const AttentionKernel attention_int8_scalar;
 extern const AttentionKernel attention_int8_avx2;
 extern const AttentionKernel attention_int8_avx512;

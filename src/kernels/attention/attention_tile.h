@@ -10,6 +10,9 @@ namespace {
 
 constexpr int64_t kBlock = kKvBlockTokens;
 
+// Room for whole AMX tiles of 16 queries, from any query on.
+constexpr int64_t kQueryRoom = kTileQueries + 16;
+
 // Rows of one sequence times query heads that share a key/value head: query = row * n_heads + head.
 struct Tile {
   int64_t n_rows;
