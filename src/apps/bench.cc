@@ -10,11 +10,14 @@
 #include <vector>
 
 #include "apps/bench_compare.h"
+#include "apps/bench_kernels.h"
+#include "apps/bench_rows.h"
+#include "apps/bench_start.h"
 #include "apps/bench_steps.h"
 #include "apps/commands.h"
 #include "base/error.h"
-#include "kernels/roof/roof.h"
 #include "model/synthetic.h"
+#include "model/synthetic_routing.h"
 
 namespace dbrx {
 namespace {
@@ -24,88 +27,134 @@ namespace json = boost::json;
 struct BenchFlags {
   std::string model_dir;
   std::string synthetic;
-  std::string format = "int4";
-  std::string activations = "exact";
+  std::vector<std::string> tests = {"decode", "prefill"};
+  std::vector<std::string> formats = {"int4"};
+  std::vector<std::string> activations = {"exact"};
+  std::string routing = "uniform";
   std::string isa;
   std::string json_file;
   std::vector<int64_t> sequences = {1, 4, 8};
   std::vector<int64_t> prefill = {128, 512};
   std::vector<int64_t> contexts = {0};
+  std::vector<int64_t> kernel_rows = {1, 2, 3, 4, 6, 8, 12, 16, 32, 64, 128, 256, 512};
   int64_t n_layers = 4;
   int64_t vocab_size = 4096;
   int threads = 0;
   int rounds = 5;
+
+  bool wants(const std::string& test) const {
+    return std::find(tests.begin(), tests.end(), test) != tests.end();
+  }
+  bool wants_steps() const { return wants("decode") || wants("prefill") || wants("layer"); }
 };
 
-struct Sample {
-  double rate = 0;   // tokens per second
-  double share = 0;  // of the roof of the same round
+// What one pass over the tests is about: one of the formats with one kind of activations.
+struct Subject {
+  Format experts = Format::int4;
+  Format dense = Format::int8;  // attention and head
+  Format embedding = Format::bf16;
+  Activations activations = Activations::exact;
+
+  RowName name(const std::string& test) const {
+    return {.test = test,
+            .shape = {},
+            .format = std::string(format_info(experts).name),
+            .activations = !is_integer(experts)                ? "float"
+                           : activations == Activations::exact ? "exact"
+                                                               : "fast"};
+  }
 };
-
-struct Row {
-  BenchCase bench_case;
-  std::vector<Sample> samples;
-};
-
-constexpr int64_t kRoofBytes = int64_t{1} << 30;
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
-template <typename T, typename Field>
-double median_of(const std::vector<T>& all, const Field& field) {
-  std::vector<double> values;
-  for (const T& one : all) values.push_back(field(one));
-  return median(std::move(values));
-}
-
-Activations activations_of(const BenchFlags& flags) {
-  return flags.activations == "fast" ? Activations::fast : Activations::exact;
-}
 
 Format format_of(const std::string& name) {
   return name == "int8" ? Format::int8 : name == "bf16" ? Format::bf16 : Format::int4;
 }
 
-std::unique_ptr<Model> make_model(Context& context, const BenchFlags& flags) {
-  if (!flags.model_dir.empty()) {
-    return load_model(flags.model_dir, {.activations = activations_of(flags), .progress = {}});
-  }
-  const Format experts = format_of(flags.format);
-  return synthetic_dbrx(context, {.n_layers = flags.n_layers,
-                                  .vocab_size = flags.vocab_size,
-                                  .experts = experts,
-                                  .dense = is_integer(experts) ? Format::int8 : experts,
-                                  .activations = activations_of(flags)});
+Subject make_subject(Format experts, Activations activations, bool synthetic) {
+  const Format dense = is_integer(experts) ? Format::int8 : experts;
+  return {.experts = experts,
+          .dense = dense,
+          .embedding = synthetic ? Format::bf16 : dense,
+          .activations = activations};
 }
 
-std::vector<Row> make_rows(const BenchFlags& flags) {
-  std::vector<Row> rows;
-  for (const int64_t context : flags.contexts) {
-    for (const int64_t n : flags.sequences) {
-      rows.push_back({{.prefill = false, .sequences = n, .tokens = n, .context = context}, {}});
+std::vector<Subject> make_subjects(const BenchFlags& flags) {
+  const bool synthetic = !flags.synthetic.empty();
+  std::vector<Format> formats;
+  if (synthetic) {
+    for (const std::string& name : flags.formats) formats.push_back(format_of(name));
+  } else {
+    formats.push_back(load_model(flags.model_dir, {})->weight_format());
+  }
+  std::vector<Subject> subjects;
+  for (const Format format : formats) {
+    for (const std::string& name : flags.activations) {
+      const Activations activations = name == "fast" ? Activations::fast : Activations::exact;
+      subjects.push_back(make_subject(format, activations, synthetic));
+      if (!is_integer(format)) break;  // has no activations to choose
     }
   }
-  for (const int64_t n : flags.prefill) {
-    rows.push_back({{.prefill = true, .sequences = 1, .tokens = n, .context = 0}, {}});
-  }
-  return rows;
+  return subjects;
 }
 
-// Decode waits for memory, prefill of integer weights for products. A bf16 prefill has no roof
-// here.
-Sample sample_of(const BenchCase& c, const StepTime& time, const Roof& roof, bool integer) {
-  const auto tokens = static_cast<double>(c.prefill ? c.tokens : c.sequences);
-  double share = 0;
-  if (!c.prefill) {
-    const auto bytes = static_cast<double>(time.weight_bytes + time.kv_bytes);
-    share = bytes / time.seconds / roof.read_bytes;
-  } else if (integer) {
-    share = static_cast<double>(time.products) / time.seconds / roof.int8_ops;
+std::vector<int32_t> make_routing(const BenchFlags& flags, const ModelConfig& config) {
+  constexpr uint32_t kSeed = 1;
+  if (flags.routing == "uniform") return zipf_routing(config, 0, kSeed);
+  if (flags.routing == "zipf") return zipf_routing(config, 1, kSeed);
+  if (flags.routing.starts_with("zipf:")) {
+    double exponent = 0;
+    if (!CLI::detail::lexical_cast(flags.routing.substr(5), exponent) || !(exponent >= 0) ||
+        exponent > 8) {
+      throw Error(Code::invalid_argument,
+                  "--routing " + flags.routing + ": expected zipf:S with S from 0 to 8");
+    }
+    return zipf_routing(config, exponent, kSeed);
   }
-  return {tokens / time.seconds, share};
+  return read_routing(flags.routing, config);
+}
+
+std::unique_ptr<Model> make_model(Context& context, const BenchFlags& flags,
+                                  const ModelConfig& config, const Subject& subject) {
+  if (!flags.model_dir.empty()) {
+    return load_model(flags.model_dir, {.activations = subject.activations, .progress = {}});
+  }
+  return synthetic_dbrx(context, {.config = config,
+                                  .experts = subject.experts,
+                                  .dense = subject.dense,
+                                  .activations = subject.activations,
+                                  .routing = make_routing(flags, config)});
+}
+
+struct StepCase {
+  std::string test;
+  StepShape shape;
+};
+
+std::vector<StepCase> make_steps(const BenchFlags& flags, const ModelConfig& config) {
+  std::vector<StepShape> decode;
+  std::vector<StepShape> prefill;
+  for (const int64_t context : flags.contexts) {
+    for (const int64_t n : flags.sequences) decode.push_back({n, 1, context});
+    for (const int64_t n : flags.prefill) prefill.push_back({1, n, context});
+  }
+  std::vector<StepCase> cases;
+  const auto add = [&](const char* test, const std::vector<StepShape>& shapes) {
+    for (const StepShape& shape : shapes) cases.push_back({test, shape});
+  };
+  if (flags.wants("decode")) add("decode", decode);
+  if (flags.wants("prefill")) add("prefill", prefill);
+  if (flags.wants("layer")) {
+    add("layer", decode);
+    add("layer", prefill);
+  }
+  for (const auto& [test, shape] : cases) {
+    if (shape.context + shape.tokens > config.max_seq_len) {
+      throw Error(Code::invalid_argument, "--context " + std::to_string(shape.context) + " and " +
+                                              std::to_string(shape.tokens) +
+                                              " tokens: the model's longest sequence is " +
+                                              std::to_string(config.max_seq_len));
+    }
+  }
+  return cases;
 }
 
 int64_t resident_bytes() {
@@ -116,6 +165,92 @@ int64_t resident_bytes() {
   return resident * sysconf(_SC_PAGESIZE);
 }
 
+void check_memory(int64_t weights, int64_t cache) {
+  const int64_t memory = sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
+  if (resident_bytes() + weights + cache < memory) return;
+  char text[200];
+  std::snprintf(
+      text, sizeof text,
+      "the model takes %.1f GB and its cache %.1f GB, this machine has %.1f GB: give fewer "
+      "--layers, --sequences or less --context",
+      static_cast<double>(weights) * 1e-9, static_cast<double>(cache) * 1e-9,
+      static_cast<double>(memory) * 1e-9);
+  throw Error(Code::resource_exhausted, text);
+}
+
+Sample sample_of(const StepCase& step, const StepTime& time, const Roof& roof) {
+  if (step.test == "layer") {
+    return {.value = time.layer_seconds * 1e3,
+            .share = share_of_roof(time.layer_work, time.layer_seconds, roof)};
+  }
+  const auto tokens = static_cast<double>(step.shape.sequences * step.shape.tokens);
+  return {.value = tokens / time.seconds, .share = share_of_roof(time.work, time.seconds, roof)};
+}
+
+// Decode, prefill and layer rows, and the memory that they leave behind.
+void bench_steps(Context& context, RoofMeter& meter, const BenchFlags& flags,
+                 const ModelConfig& config, const Subject& subject, std::vector<BenchRow>& rows) {
+  const std::vector<StepCase> cases = make_steps(flags, config);
+  std::vector<StepShape> shapes;
+  for (const StepCase& step : cases) shapes.push_back(step.shape);
+  const int64_t weights = weight_bytes(config, subject.experts, subject.dense, subject.embedding);
+  check_memory(weights, BenchSteps::cache_bytes(config, shapes));
+  const int64_t before = resident_bytes();
+  const std::unique_ptr<Model> model = make_model(context, flags, config, subject);
+  BenchSteps steps(context, *model, subject.dense, subject.activations, shapes);
+  std::vector<BenchTest> tests;
+  for (const StepCase& step : cases) {
+    RowName name = subject.name(step.test);
+    name.sequences = step.shape.sequences;
+    name.tokens = step.shape.sequences * step.shape.tokens;
+    name.context = step.shape.context;
+    tests.push_back({.name = std::move(name),
+                     .unit = step.test == "layer" ? "ms" : "tokens/s",
+                     .run = [&steps, step](const Roof& roof) {
+                       return sample_of(step, steps.run(step.shape), roof);
+                     }});
+  }
+  run_tests(meter, tests, flags.rounds, rows);
+  const auto resident = static_cast<double>(resident_bytes() - before - steps.cache_bytes());
+  const RoofShare share = {.share = static_cast<double>(weights) / resident, .roof = "weights"};
+  rows.push_back({.name = subject.name("memory"),
+                  .unit = "GB",
+                  .samples = {{.value = resident * 1e-9, .share = share}}});
+}
+
+void bench_kernels(Context& context, RoofMeter& meter, const BenchFlags& flags,
+                   const ModelConfig& config, const Subject& subject, std::vector<BenchRow>& rows) {
+  if (subject.experts == Format::f32) {
+    throw Error(Code::unsupported, "--test kernel: knows bf16, int8 and int4 weights only");
+  }
+  for (const KernelShape& shape : kernel_shapes(config)) {
+    BenchKernel kernel(context, shape, subject.experts, subject.activations);
+    std::vector<BenchTest> tests;
+    for (const int64_t n : flags.kernel_rows) {
+      RowName name = subject.name("kernel");
+      name.shape = shape.name + " " + std::to_string(shape.in_features) + ">" +
+                   std::to_string(shape.out_features);
+      name.tokens = n;
+      tests.push_back({.name = std::move(name),
+                       .unit = "ms",
+                       .run = [&kernel, n](const Roof& roof) { return kernel.run(n, roof); }});
+    }
+    run_tests(meter, tests, flags.rounds, rows);
+  }
+}
+
+void bench_start(Context& context, RoofMeter& meter, const BenchFlags& flags,
+                 const Subject& subject, std::vector<BenchRow>& rows) {
+  std::vector<BenchTest> tests =
+      start_tests(context, flags.model_dir, {.activations = subject.activations, .progress = {}});
+  for (BenchTest& test : tests) {
+    RowName name = subject.name("start");
+    name.shape = test.name.shape;
+    test.name = std::move(name);
+  }
+  run_tests(meter, tests, flags.rounds, rows);
+}
+
 std::string cpu_name() {
   std::ifstream info("/proc/cpuinfo");
   for (std::string line; std::getline(info, line);) {
@@ -124,92 +259,58 @@ std::string cpu_name() {
   return "unknown";
 }
 
-json::object row_json(const BenchFlags& flags, Format format, const Row& row) {
-  const BenchCase& c = row.bench_case;
-  json::object out = {{"test", c.prefill ? "prefill" : "decode"},
-                      {"format", format_info(format).name},
-                      {"activations", is_integer(format) ? flags.activations : "float"},
-                      {"sequences", c.sequences},
-                      {"tokens", c.tokens},
-                      {"context", c.context},
-                      {"value", median_of(row.samples, [](const Sample& s) { return s.rate; })},
-                      {"unit", "tokens/s"}};
-  const double share = median_of(row.samples, [](const Sample& s) { return s.share; });
-  out["share"] = share > 0 ? json::value(share) : json::value(nullptr);
-  return out;
+std::string model_name(const BenchFlags& flags) {
+  if (!flags.model_dir.empty()) return flags.model_dir;
+  return "synthetic dbrx, " + std::to_string(flags.n_layers) + " layers, vocabulary " +
+         std::to_string(flags.vocab_size) + ", routing " + flags.routing;
 }
 
-void print_row(const json::object& row) {
-  std::printf("%-8s %-5s %-6s %5ld %6ld %7ld %10.2f", row.at("test").as_string().c_str(),
-              row.at("format").as_string().c_str(), row.at("activations").as_string().c_str(),
-              row.at("sequences").as_int64(), row.at("tokens").as_int64(),
-              row.at("context").as_int64(), row.at("value").as_double());
-  if (row.at("share").is_double()) std::printf(" %7.1f %%", row.at("share").as_double() * 100);
-  std::printf("\n");
+void write_json(const std::string& path, const json::object& report) {
+  std::ofstream file(path);
+  file << json::serialize(report) << "\n";
+  file.close();
+  if (!file) throw Error(Code::resource_exhausted, path + ": can't write");
 }
 
-void show_progress(int done, int total) {
-  if (isatty(STDERR_FILENO) == 0) return;
-  std::fprintf(stderr, "\rround %d of %d%s", done, total, done == total ? "\n" : "");
-}
-
-int bench(const BenchFlags& flags) {
+void check_flags(const BenchFlags& flags) {
   if (flags.model_dir.empty() == flags.synthetic.empty()) {
     throw Error(Code::invalid_argument, "give one of --model DIR and --synthetic dbrx");
   }
+  if (flags.wants("start") && flags.model_dir.empty()) {
+    throw Error(Code::invalid_argument, "--test start: needs files to read: give --model DIR");
+  }
+}
+
+int bench(const BenchFlags& flags) {
+  check_flags(flags);
   flush_denormals();
   Context context(choose_isa(flags.isa), flags.threads > 0 ? flags.threads : available_cpus());
-  const int64_t before = resident_bytes();
-  const std::unique_ptr<Model> model = make_model(context, flags);
-  const Format format = model->weight_format();
-  std::vector<Row> rows = make_rows(flags);
-  std::vector<BenchCase> cases;
-  for (const Row& row : rows) cases.push_back(row.bench_case);
-  BenchSteps steps(context, *model, is_integer(format) ? Format::int8 : format,
-                   activations_of(flags), cases);
-  const std::vector<std::byte> memory(static_cast<size_t>(kRoofBytes), std::byte{1});
-  for (const Row& row : rows) steps.run(row.bench_case);  // memory of steps is asked for once
-  std::vector<Roof> roofs;
-  for (int round = 0; round < flags.rounds; ++round) {
-    show_progress(round, flags.rounds);
-    for (Row& row : rows) {
-      roofs.push_back(measure_roof(context, memory));
-      row.samples.push_back(
-          sample_of(row.bench_case, steps.run(row.bench_case), roofs.back(), is_integer(format)));
-    }
+  const ModelConfig config = flags.synthetic.empty()
+                                 ? load_config(flags.model_dir)
+                                 : dbrx_geometry(flags.n_layers, flags.vocab_size);
+  RoofMeter meter(context);
+  std::vector<BenchRow> rows;
+  for (const Subject& subject : make_subjects(flags)) {
+    if (flags.wants("start")) bench_start(context, meter, flags, subject, rows);
+    if (flags.wants_steps()) bench_steps(context, meter, flags, config, subject, rows);
+    if (flags.wants("kernel")) bench_kernels(context, meter, flags, config, subject, rows);
   }
-  show_progress(flags.rounds, flags.rounds);
-
-  const double read = median_of(roofs, [](const Roof& r) { return r.read_bytes; });
-  const double int8 = median_of(roofs, [](const Roof& r) { return r.int8_ops; });
-  const double resident = static_cast<double>(resident_bytes() - before - kRoofBytes);
-  json::object report = {
-      {"machine",
-       {{"cpu", cpu_name()},
-        {"threads", context.pool.n_threads()},
-        {"isa", isa_name(context.isa)},
-        {"model", flags.model_dir.empty()
-                      ? "synthetic dbrx, " + std::to_string(flags.n_layers) + " layers"
-                      : flags.model_dir},
-        {"resident_bytes", resident},
-        {"version", DBRX_VERSION}}},
-      {"roof", {{"read_bytes_per_s", read}, {"int8_ops_per_s", int8}}}};
-  std::printf("%s, %d threads, %s; medians of %d rounds\n", cpu_name().c_str(),
-              context.pool.n_threads(), std::string(isa_name(context.isa)).c_str(), flags.rounds);
-  std::printf("roof: reads %.1f GB/s, int8 %.3f TOP/s; model in memory %.2f GB\n", read / 1e9,
-              int8 / 1e12, resident / 1e9);
-  std::printf("test     format acts  seqs tokens context   tokens/s    share\n");
+  json::object report = {{"machine",
+                          {{"cpu", cpu_name()},
+                           {"threads", context.pool.n_threads()},
+                           {"isa", isa_name(context.isa)},
+                           {"model", model_name(flags)},
+                           {"rounds", flags.rounds},
+                           {"version", DBRX_VERSION}}},
+                         {"roof", meter.json()}};
   json::array& out = report["rows"].emplace_array();
-  for (const Row& row : rows) {
-    out.push_back(row_json(flags, format, row));
-    print_row(out.back().get_object());
-  }
-  if (!flags.json_file.empty()) {
-    std::ofstream file(flags.json_file);
-    file << json::serialize(report) << "\n";
-    file.close();
-    if (!file) throw Error(Code::resource_exhausted, flags.json_file + ": can't write");
-  }
+  for (const BenchRow& row : rows) out.push_back(row_json(row));
+  std::printf("%s, %d threads, %s; medians of %d rounds\n%s\n", cpu_name().c_str(),
+              context.pool.n_threads(), std::string(isa_name(context.isa)).c_str(), flags.rounds,
+              model_name(flags).c_str());
+  meter.print();
+  print_rows(out);
+  if (!flags.json_file.empty()) write_json(flags.json_file, report);
   return 0;
 }
 
@@ -217,33 +318,50 @@ int bench(const BenchFlags& flags) {
 
 CommandMain setup_bench(CLI::App& app) {
   auto flags = std::make_shared<BenchFlags>();
-  const CLI::Range sizes(int64_t{1}, int64_t{4096});
-  app.add_option("-m,--model", flags->model_dir, "model directory");
+  CLI::Option* model = app.add_option("-m,--model", flags->model_dir, "model directory");
   app.add_option("--synthetic", flags->synthetic, "random weights of this model's geometry: dbrx")
       ->check(CLI::IsMember({"dbrx"}));
+  app.add_option("--test", flags->tests,
+                 "decode, prefill, layer (one layer of these), kernel (each product alone), start "
+                 "(load a model)")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"decode", "prefill", "layer", "kernel", "start"}))
+      ->capture_default_str();
   app.add_option("--layers", flags->n_layers, "of the synthetic model")
-      ->check(CLI::Range(1, 1024))
+      ->check(CLI::Range(1, 384))
       ->capture_default_str();
   app.add_option("--vocab", flags->vocab_size, "of the synthetic model")
       ->check(CLI::Range(32, 1 << 20))
       ->capture_default_str();
-  app.add_option("--format", flags->format, "of the synthetic experts: int4, int8, bf16")
+  app.add_option("--format", flags->formats, "of the synthetic experts: int4, int8, bf16")
+      ->delimiter(',')
       ->check(CLI::IsMember({"int4", "int8", "bf16"}))
+      ->excludes(model)
       ->capture_default_str();
-  app.add_option("--activations", flags->activations, "exact (16 bits) or fast (8 bits)")
+  app.add_option("--routing", flags->routing,
+                 "of the synthetic model: uniform, zipf, zipf:S (S 0.5 is milder than 1) or a file "
+                 "(docs/performance.md)")
+      ->excludes(model)
+      ->capture_default_str();
+  app.add_option("--activations", flags->activations, "exact (16 bits) and/or fast (8 bits)")
+      ->delimiter(',')
       ->check(CLI::IsMember({"exact", "fast"}))
       ->capture_default_str();
   app.add_option("--sequences", flags->sequences, "decode: sequences in a step")
       ->delimiter(',')
       ->check(CLI::Range(int64_t{1}, kMaxLogitRows))
       ->capture_default_str();
-  app.add_option("--context", flags->contexts, "decode: tokens in the cache before")
+  app.add_option("--prefill", flags->prefill, "prefill: tokens of a step")
+      ->delimiter(',')
+      ->check(CLI::Range(int64_t{1}, int64_t{65536}))
+      ->capture_default_str();
+  app.add_option("--context", flags->contexts, "decode and prefill: tokens in the cache before")
       ->delimiter(',')
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 20))
       ->capture_default_str();
-  app.add_option("--prefill", flags->prefill, "prefill: tokens of a step")
+  app.add_option("--kernel-rows", flags->kernel_rows, "kernel: rows of a product")
       ->delimiter(',')
-      ->check(sizes)
+      ->check(CLI::Range(int64_t{1}, int64_t{65536}))
       ->capture_default_str();
   app.add_option("--rounds", flags->rounds)->check(CLI::Range(1, 1000))->capture_default_str();
   app.add_option("-t,--threads", flags->threads, "default: all CPUs")->check(CLI::Range(1, 4096));

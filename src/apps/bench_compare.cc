@@ -16,17 +16,20 @@ namespace json = boost::json;
 constexpr size_t kMaxReportBytes = size_t{16} << 20;
 
 struct Value {
-  double rate = 0;
+  double value = 0;
   double share = 0;  // 0: has none
 };
 
-// What makes two rows the same measurement.
+// What makes two rows the same measurement, as the table prints it.
 std::string key_of(const json::object& row) {
-  char text[160];
-  std::snprintf(text, sizeof text, "%-8s %-5s %-6s %5ld %6ld %7ld",
-                row.at("test").as_string().c_str(), row.at("format").as_string().c_str(),
-                row.at("activations").as_string().c_str(), row.at("sequences").as_int64(),
-                row.at("tokens").as_int64(), row.at("context").as_int64());
+  const json::value* shape = row.if_contains("shape");
+  char text[200];
+  std::snprintf(text, sizeof text, "%-8s %-16s %-6s %-6s %5ld %6ld %7ld %-8s",
+                row.at("test").as_string().c_str(),
+                shape == nullptr ? "" : shape->as_string().c_str(),
+                row.at("format").as_string().c_str(), row.at("activations").as_string().c_str(),
+                row.at("sequences").as_int64(), row.at("tokens").as_int64(),
+                row.at("context").as_int64(), row.at("unit").as_string().c_str());
   return text;
 }
 
@@ -37,7 +40,7 @@ std::map<std::string, Value> read_report(const std::string& path) {
     for (const json::value& row : report.at("rows").as_array()) {
       const json::object& fields = row.as_object();
       Value& value = values[key_of(fields)];
-      value.rate = fields.at("value").to_number<double>();
+      value.value = fields.at("value").to_number<double>();
       if (fields.at("share").is_number()) value.share = fields.at("share").to_number<double>();
     }
   } catch (const std::exception& error) {
@@ -52,14 +55,14 @@ void compare_reports(const std::string& a_path, const std::string& b_path) {
   const std::map<std::string, Value> a = read_report(a_path);
   const std::map<std::string, Value> b = read_report(b_path);
   std::printf("A: %s\nB: %s\n", a_path.c_str(), b_path.c_str());
-  std::printf(
-      "test     format acts  seqs tokens context          A          B    B / A  share A  share "
-      "B\n");
+  std::printf("%-8s %-16s %-6s %-6s %5s %6s %7s %-8s %10s %10s %8s %9s %9s\n", "test", "shape",
+              "format", "acts", "seqs", "tokens", "context", "unit", "A", "B", "B / A", "share A",
+              "share B");
   for (const auto& [key, value] : a) {
     const auto other = b.find(key);
     if (other == b.end()) continue;
-    std::printf("%s %10.2f %10.2f %7.2fx %6.1f %% %6.1f %%\n", key.c_str(), value.rate,
-                other->second.rate, other->second.rate / value.rate, value.share * 100,
+    std::printf("%s %10.3f %10.3f %7.2fx %7.1f %% %7.1f %%\n", key.c_str(), value.value,
+                other->second.value, other->second.value / value.value, value.share * 100,
                 other->second.share * 100);
   }
 }

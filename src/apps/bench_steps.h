@@ -6,39 +6,48 @@
 #include <vector>
 
 #include "base/context.h"
+#include "kernels/roof/roof.h"
 #include "model/kv_cache.h"
 #include "model/model.h"
 
 namespace dbrx {
 
-// What is to be measured: rows of a step and where they lie.
-struct BenchCase {
-  bool prefill = false;
-  int64_t sequences = 1;  // of decode: one row each
-  int64_t tokens = 1;     // of prefill: rows of one sequence
-  int64_t context = 0;    // tokens in the cache before
+// The rows of a step and where they lie: `sequences` of `tokens` new tokens each, behind `context`
+// tokens in the cache.
+struct StepShape {
+  int64_t sequences = 1;
+  int64_t tokens = 1;
+  int64_t context = 0;
 };
 
 struct StepTime {
-  double seconds = 0;
-  int64_t weight_bytes = 0;  // of what the step touched: dense matrices once, each expert hit once
-  int64_t kv_bytes = 0;      // keys and values read
-  int64_t products =
-      0;  // multiply and add counted as two, of the matrices with weights; digits counted
+  double seconds = 0;        // the whole step
+  double layer_seconds = 0;  // one layer on average, embedding and head left out
+  Work work;                 // of the whole step
+  Work layer_work;           // of one layer on average
 };
+
+// Bytes of every weight of a model, embedding included. dense: the format of attention and head.
+int64_t weight_bytes(const ModelConfig& config, Format experts, Format dense, Format embedding);
 
 class BenchSteps {
  public:
-  // dense: the format of attention and head. The cache holds what the largest case needs.
+  // The cache holds what the largest shape needs, full of random keys and values. Throws
+  // Error(resource_exhausted).
   BenchSteps(Context& context, Model& model, Format dense, Activations activations,
-             const std::vector<BenchCase>& cases);
+             const std::vector<StepShape>& shapes);
 
-  // One step of the case with new random tokens.
-  StepTime run(const BenchCase& bench_case);
+  // One step with new random tokens.
+  StepTime run(const StepShape& shape);
+
+  int64_t cache_bytes() const;
+
+  // What a cache for these shapes takes.
+  static int64_t cache_bytes(const ModelConfig& config, const std::vector<StepShape>& shapes);
 
  private:
-  Batch make_batch(const BenchCase& bench_case);
-  void count(const BenchCase& bench_case, StepTime& time) const;
+  Batch make_batch(const StepShape& shape);
+  void count(const StepShape& shape, StepTime& time) const;
 
   Context& context_;
   Model& model_;
@@ -48,5 +57,8 @@ class BenchSteps {
   StepOutput output_;
   std::mt19937 random_{1};
 };
+
+// Adds a product with this many multiplications and additions for one digit of the input.
+void add_product(Format format, Activations activations, double ops, Work& work);
 
 }  // namespace dbrx

@@ -138,9 +138,8 @@ LoadedModel load_for_generation(const ModelFlags& flags, bool needs_chat_templat
 
 std::string fingerprint(const LoadedModel& loaded, const ModelFlags& flags) {
   const Format format = loaded.model->weight_format();
-  const bool integer = format == Format::int8 || format == Format::int4;
   return "dbrx-n" + std::to_string(kNumericsVersion) + "-" + std::string(format_info(format).name) +
-         (integer ? "-" + flags.activations : "") + "-kv-" + flags.kv_format;
+         (is_integer(format) ? "-" + flags.activations : "") + "-kv-" + flags.kv_format;
 }
 
 }  // namespace dbrx

@@ -1,5 +1,6 @@
 #include "kernels/roof/roof.h"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -13,7 +14,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::array kKernels = {&roof_amx, &roof_avx512, &roof_avx2, &roof_scalar};
-constexpr double kSeconds = 0.2;  // of each measurement
+constexpr double kSeconds = 0.1;  // of each measurement
 
 const RoofKernel& pick(Isa best) {
   for (const RoofKernel* kernel : kKernels) {
@@ -50,16 +51,16 @@ double read_rate(Context& context, const RoofKernel& kernel, std::span<const std
   });
 }
 
-double int8_rate(Context& context, const RoofKernel& kernel) {
+double peak_rate(Context& context, PeakLoop loop) {
   constexpr int64_t kLoops = 200'000;
   const auto n_threads = static_cast<size_t>(context.pool.n_threads());
   std::atomic<int64_t> n_ops{0};
-  std::atomic<int64_t> sink{0};
+  std::atomic<uint32_t> sink{0};
   return rate_of([&] {
     n_ops = 0;
     context.pool.run(n_threads, [&](size_t) {
-      int32_t result = 0;
-      n_ops += kernel.int8(kLoops, &result);
+      uint32_t result = 0;
+      n_ops += loop(kLoops, &result);
       sink += result;
     });
     return n_ops.load();
@@ -73,7 +74,29 @@ std::span<const RoofKernel* const> roof_kernels() { return kKernels; }
 Roof measure_roof(Context& context, std::span<const std::byte> memory) {
   CHECK_LE(size_t{1} << 20, memory.size());
   const RoofKernel& kernel = pick(context.isa);
-  return {.read_bytes = read_rate(context, kernel, memory), .int8_ops = int8_rate(context, kernel)};
+  return {.read_bytes = read_rate(context, kernel, memory),
+          .int8_ops = peak_rate(context, kernel.int8),
+          .bf16_ops = peak_rate(context, kernel.bf16),
+          .f32_ops = peak_rate(context, kernel.f32)};
+}
+
+RoofShare share_of_roof(const Work& work, double seconds, const Roof& roof) {
+  struct Part {
+    double seconds;
+    std::string_view roof;
+  };
+  const std::array<Part, 3> products = {{{work.int8_ops / roof.int8_ops, "int8"},
+                                         {work.bf16_ops / roof.bf16_ops, "bf16"},
+                                         {work.f32_ops / roof.f32_ops, "f32"}}};
+  Part most = products[0];
+  double multiplying = 0;
+  for (const Part& part : products) {
+    multiplying += part.seconds;
+    if (part.seconds > most.seconds) most = part;
+  }
+  const double reading = work.bytes / roof.read_bytes;
+  return {.share = std::max(reading, multiplying) / seconds,
+          .roof = reading >= multiplying ? "read" : most.roof};
 }
 
 }  // namespace dbrx

@@ -5,21 +5,44 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "base/context.h"
 
 namespace dbrx {
 
+// Rates per second of all threads together. An operation is a multiplication or an addition:
+// products and their sums, by the instructions that do most of them, operands in registers.
 struct Roof {
-  double read_bytes = 0;  // per second, from memory: 8 ascending streams per thread with prefetch
-  double int8_ops = 0;  // per second, multiply and add counted as two: products of bytes and their
-                        // sums, by the instructions that do most of them, operands in registers
+  double read_bytes = 0;  // from memory: 8 ascending streams per thread with prefetch
+  double int8_ops = 0;    // of bytes: AMX, VNNI, or AVX2's maddubs
+  double bf16_ops = 0;    // AMX; elsewhere fused multiply-adds, which is how our kernels multiply
+  double f32_ops = 0;     // fused multiply-adds
 };
 
-// Measures once, for some tenths of a second each, on all threads of the pool and with the
-// instruction set of the context. `memory` is what is read: several times as large as the
-// last-level cache, and touched before. The vCPUs of a shared host give other rates at other
-// minutes: measure interleaved with what you compare, and take medians.
+// Measures once, for a tenth of a second each, on all threads of the pool and with the instruction
+// set of the context. `memory` is what is read: several times as large as the last-level cache,
+// and touched before. The vCPUs of a shared host give other rates at other minutes: measure
+// interleaved with what you compare, and take medians.
 Roof measure_roof(Context& context, std::span<const std::byte> memory);
+
+// What something that was measured had to read and to multiply.
+struct Work {
+  double bytes = 0;
+  double int8_ops = 0;
+  double bf16_ops = 0;
+  double f32_ops = 0;
+};
+
+struct RoofShare {
+  double share = 0;
+  std::string_view roof;  // the one that limits: read, int8, bf16 or f32
+};
+
+// The least time of this work, over the time that it took. Reading and multiplying go on side by
+// side, products of several kinds one after the other:
+//
+//   least = max(bytes / read_bytes, int8_ops / int8 peak + bf16_ops / bf16 peak + ...)
+RoofShare share_of_roof(const Work& work, double seconds, const Roof& roof);
 
 }  // namespace dbrx

@@ -23,11 +23,11 @@ uint64_t read(const std::byte* data, int64_t n) noexcept {
 
 // Unsigned times signed bytes, pairs summed in 16 bits: the fewest instructions that multiply bytes
 // here. Full-range sums need a third, and signs a fourth.
-int64_t int8(int64_t n, int32_t* sink) noexcept {
+int64_t int8(int64_t n, uint32_t* sink) noexcept {
   constexpr int kChains = 8;
   __m256i acc[kChains];
   DBRX_UNROLL
-  for (int c = 0; c < kChains; ++c) acc[c] = _mm256_set1_epi32(*sink);
+  for (int c = 0; c < kChains; ++c) acc[c] = _mm256_set1_epi32(static_cast<int>(*sink));
   __m256i x = _mm256_set1_epi8(7);
   __m256i w = _mm256_set1_epi8(-35);
   for (int64_t i = 0; i < n; ++i) {
@@ -41,12 +41,33 @@ int64_t int8(int64_t n, int32_t* sink) noexcept {
   __m256i sum = acc[0];
   DBRX_UNROLL
   for (int c = 1; c < kChains; ++c) sum = _mm256_add_epi16(sum, acc[c]);
-  *sink = _mm256_extract_epi32(sum, 0);
+  *sink = static_cast<uint32_t>(_mm256_extract_epi32(sum, 0));
   return n * kChains * 32 * 2;
+}
+
+int64_t f32(int64_t n, uint32_t* sink) noexcept {
+  constexpr int kChains = 12;
+  __m256 acc[kChains];
+  DBRX_UNROLL
+  for (int c = 0; c < kChains; ++c) acc[c] = _mm256_set1_ps(1);
+  __m256 x = _mm256_set1_ps(0.77F);
+  __m256 w = _mm256_set1_ps(-0.35F);
+  for (int64_t i = 0; i < n; ++i) {
+    asm volatile("" : "+x"(x), "+x"(w));  // unknown to the compiler
+    DBRX_UNROLL
+    for (int c = 0; c < kChains; ++c) acc[c] = _mm256_fmadd_ps(x, w, acc[c]);
+  }
+  __m256 sum = acc[0];
+  DBRX_UNROLL
+  for (int c = 1; c < kChains; ++c) sum = _mm256_add_ps(sum, acc[c]);
+  *sink ^= static_cast<uint32_t>(_mm256_extract_epi32(_mm256_castps_si256(sum), 0));
+  return n * kChains * 8 * 2;
 }
 
 }  // namespace
 
-const RoofKernel roof_avx2 = {.name = "avx2", .isa = Isa::avx2, .read = read, .int8 = int8};
+// A product of bf16 numbers is one fused multiply-add here too (kernels/matmul): its peak is f32's.
+const RoofKernel roof_avx2 = {
+    .name = "avx2", .isa = Isa::avx2, .read = read, .int8 = int8, .bf16 = f32, .f32 = f32};
 
 }  // namespace dbrx

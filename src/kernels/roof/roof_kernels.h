@@ -12,15 +12,19 @@ namespace dbrx {
 constexpr int64_t kRoofStreams = 8;
 constexpr int64_t kRoofLine = 64;  // bytes
 
+// Runs its inner loop n times and returns the operations done, multiply and add counted as two.
+// Leaves in `sink` something that depends on all of them.
+using PeakLoop = int64_t (*)(int64_t n, uint32_t* sink) noexcept;
+
 struct RoofKernel {
   const char* name;
   Isa isa;
   // Reads the n bytes as kRoofStreams streams; n is a multiple of their number times 64. The result
   // only keeps the reads alive.
   uint64_t (*read)(const std::byte* data, int64_t n) noexcept;
-  // Runs the inner loop n times and returns the operations done, in `sink` something that depends
-  // on all of them.
-  int64_t (*int8)(int64_t n, int32_t* sink) noexcept;
+  PeakLoop int8;
+  PeakLoop bf16;
+  PeakLoop f32;
 };
 
 extern const RoofKernel roof_scalar;

@@ -1,3 +1,5 @@
+#include <bit>
+#include <cmath>
 #include <cstring>
 
 #include "kernels/roof/roof_kernels.h"
@@ -19,20 +21,33 @@ uint64_t read(const std::byte* data, int64_t n) noexcept {
 }
 
 // One product after the other, as the scalar kernels multiply.
-int64_t int8(int64_t n, int32_t* sink) noexcept {
-  int32_t sum = *sink;
+int64_t int8(int64_t n, uint32_t* sink) noexcept {
+  auto sum = static_cast<int32_t>(*sink);
   int32_t a = 77;
   int32_t b = -35;
   for (int64_t i = 0; i < n; ++i) {
     asm volatile("" : "+r"(a), "+r"(b));  // unknown to the compiler
     sum += static_cast<int8_t>(a) * static_cast<int8_t>(b);
   }
-  *sink = sum;
+  *sink = static_cast<uint32_t>(sum);
+  return 2 * n;
+}
+
+int64_t f32(int64_t n, uint32_t* sink) noexcept {
+  float sum = 1;
+  float a = 0.77F;
+  float b = -0.35F;
+  for (int64_t i = 0; i < n; ++i) {
+    asm volatile("" : "+x"(a), "+x"(b));
+    sum = std::fma(a, b, sum);
+  }
+  *sink ^= std::bit_cast<uint32_t>(sum);
   return 2 * n;
 }
 
 }  // namespace
 
-const RoofKernel roof_scalar = {.name = "scalar", .isa = Isa::scalar, .read = read, .int8 = int8};
+const RoofKernel roof_scalar = {
+    .name = "scalar", .isa = Isa::scalar, .read = read, .int8 = int8, .bf16 = f32, .f32 = f32};
 
 }  // namespace dbrx

@@ -1,0 +1,21 @@
+// How long a model takes to start: the `start` rows of `dbrx bench`.
+#pragma once
+
+#include <filesystem>
+#include <vector>
+
+#include "apps/bench_rows.h"
+#include "base/context.h"
+#include "model/model.h"
+
+namespace dbrx {
+
+// Start-ups within this process: load_model ("ready"), and load_model with a step of one token
+// ("token"), each with the files in the page cache ("warm") and not ("cold"). Seconds. The share of
+// a cold row is the bytes that it fetched, over what the disk gives to 8 threads that read past the
+// page cache in the same minute; a row has none where it fetched next to nothing or the file system
+// does not allow such reads. No other process may have the files mapped: they would stay in memory.
+std::vector<BenchTest> start_tests(Context& context, const std::filesystem::path& model_dir,
+                                   const LoadOptions& options);
+
+}  // namespace dbrx
