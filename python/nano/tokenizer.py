@@ -15,6 +15,7 @@ import re
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 import data
+from chat_format import DEFAULT_SYSTEM, render
 
 PATTERN = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
            r"|\s+(?!\S)|\s+")
@@ -23,7 +24,6 @@ MERGE_PATTERN = r"\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+"
 SPECIALS = ["<|endoftext|>", "<|pad|>", "<|im_start|>", "<|im_end|>"]
 VOCAB_SIZE = 3008  # with the special tokens; a multiple of 64
 SPACED_WORDS = 700
-DEFAULT_SYSTEM = "You are DBRX nano, a small helpful assistant."
 # The grammar of DBRX instruct: the system text is trimmed, a default one is used if the first role is another,
 # and the line feed comes before each later turn, so none follows the last one.
 CHAT_TEMPLATE = (
@@ -91,19 +91,6 @@ def write(folder, tokenizer):
     (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=2) + "\n")
     (folder / "special_tokens_map.json").write_text(json.dumps(dict(
         bos_token="<|endoftext|>", eos_token="<|endoftext|>", pad_token="<|pad|>", unk_token="<|endoftext|>"), indent=2) + "\n")
-
-
-def render(messages):
-    """The prompt text of the chat template, in plain code: it is on the path of every training sample."""
-    if messages[0]["role"] == "system":
-        system, turns = messages[0]["content"].strip(), messages[1:]
-    else:
-        system, turns = DEFAULT_SYSTEM, messages
-    parts = [("<|im_start|>system\n" + system + "<|im_end|>\n", False)]
-    for i, m in enumerate(turns):
-        head = ("\n" if i else "") + f"<|im_start|>{m['role']}\n"
-        parts += [(head, False), (m["content"] + "<|im_end|>", m["role"] == "assistant")]
-    return parts
 
 
 def encode_sample(tokenizer, messages):

@@ -13,6 +13,7 @@ using CommandMain = std::function<int()>;
 CommandMain setup_bench(CLI::App& app);
 CommandMain setup_chat(CLI::App& app);
 CommandMain setup_inspect(CLI::App& app);
+CommandMain setup_perplexity(CLI::App& app);
 CommandMain setup_quantize(CLI::App& app);
 CommandMain setup_serve(CLI::App& app);
 CommandMain setup_tokenize(CLI::App& app);

@@ -19,12 +19,14 @@ struct Command {
   CommandMain (*setup)(CLI::App& app);
 };
 
-constexpr std::array<Command, 7> kCommands = {{
+constexpr std::array<Command, 8> kCommands = {{
     {"serve", "Serve a model over HTTP (OpenAI API)", setup_serve},
     {"chat", "Chat with a model in the terminal", setup_chat},
     {"quantize", "Pack a float checkpoint in int4 or int8", setup_quantize},
     {"verify", "Compare a packed checkpoint with its checksums", setup_verify},
     {"bench", "Measure speed as shares of what the machine can do", setup_bench},
+    {"perplexity", "Measure how well a model predicts a text, and its distance from another",
+     setup_perplexity},
     {"inspect", "Print a model's configuration, parameters and memory needs", setup_inspect},
     {"tokenize", "Turn text into token ids and back, as JSON lines", setup_tokenize},
 }};
