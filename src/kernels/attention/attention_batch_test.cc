@@ -108,7 +108,7 @@ TEST_F(AttentionBatch, DecodeAtTheBordersOfSplitsHasTheBitsOfTheScalarKernel) {
 
 TEST_F(AttentionBatch, ChunksAtTheBordersOfSplitsHaveTheBitsOfTheScalarKernel) {
   for (const Format format : testing::kKvFormats) {
-    BatchCase batch(format, {12, 2, 16}, {{0, 70}, {255, 3}, {256, 33}, {190, 66}, {1000, 2}},
+    BatchCase batch(format, {12, 2, 32}, {{0, 70}, {255, 3}, {256, 33}, {190, 66}, {1000, 2}},
                     random_);
     expect_scalar_bits(batch);
   }

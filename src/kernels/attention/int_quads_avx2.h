@@ -31,7 +31,9 @@ using Quads = __m256i;
 }
 
 [[gnu::always_inline]] inline Quads multiply_add(Quads a, Quads b, Quads sum) {
-  return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
+  sum = _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
+  asm volatile("" : "+x"(sum));  // gcc would keep a dozen products waiting, and sums in memory
+  return sum;
 }
 
 // The sums of the columns of two registers, as floats in order.
