@@ -8,6 +8,7 @@
 
 #include "model/kv_cache.h"
 #include "model/synthetic.h"
+#include "model/synthetic_routing.h"
 
 namespace dbrx {
 namespace {
@@ -16,11 +17,12 @@ constexpr int64_t kVocab = 500;  // not a multiple of a panel
 
 std::unique_ptr<Model> one_layer(Format experts, Activations activations) {
   Context context(detect_isa(), available_cpus());
-  return synthetic_dbrx(context, {.n_layers = 1,
-                                  .vocab_size = kVocab,
+  const ModelConfig config = dbrx_geometry(1, kVocab);
+  return synthetic_dbrx(context, {.config = config,
                                   .experts = experts,
                                   .dense = is_integer(experts) ? Format::int8 : experts,
-                                  .activations = activations});
+                                  .activations = activations,
+                                  .routing = zipf_routing(config, 0, 1)});
 }
 
 // A chunk of n tokens after n_past others (whose cache is zero), and two sequences of one.
