@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <charconv>
 #include <cstdio>
 #include <fstream>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "apps/bench_compare.h"
@@ -101,9 +103,10 @@ std::vector<int32_t> make_routing(const BenchFlags& flags, const ModelConfig& co
   if (flags.routing == "uniform") return zipf_routing(config, 0, kSeed);
   if (flags.routing == "zipf") return zipf_routing(config, 1, kSeed);
   if (flags.routing.starts_with("zipf:")) {
-    double exponent = 0;
-    if (!CLI::detail::lexical_cast(flags.routing.substr(5), exponent) || !(exponent >= 0) ||
-        exponent > 8) {
+    double exponent = -1;
+    const char* end = flags.routing.data() + flags.routing.size();
+    const auto [rest, error] = std::from_chars(flags.routing.data() + 5, end, exponent);
+    if (error != std::errc() || rest != end || !(0 <= exponent && exponent <= 8)) {
       throw Error(Code::invalid_argument,
                   "--routing " + flags.routing + ": expected zipf:S with S from 0 to 8");
     }
