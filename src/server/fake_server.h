@@ -95,6 +95,7 @@ class FakeServer {
 
   EngineStats stats() const { return engine_->stats(); }
   void stop(bool drain) { server_->stop(drain); }
+  void report_fault(const std::string& reason) { server_->report_fault(reason); }
   bool returned_within(std::chrono::milliseconds time) {
     return future_.wait_for(time) == std::future_status::ready;
   }

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "server/api_error.h"
+#include "server/bound_port.h"
 #include "server/http_connection.h"
 
 // GCC 12 takes the two halves of a coroutine frame's own allocator for strangers when it inlines
@@ -42,7 +43,6 @@ struct HttpServer::State {
     hub.on_closed = [this] { finish_when_empty(); };
   }
 
-  tcp::endpoint resolve();
   asio::awaitable<void> accept_loop();
   asio::awaitable<void> tick_loop();
   void admit(tcp::socket socket);
@@ -69,34 +69,21 @@ HttpServer::HttpServer(HttpOptions options, HttpHandler handler)
 HttpServer::~HttpServer() { state_->hub.gate->close(); }
 
 uint16_t HttpServer::bind() {
-  tcp::endpoint endpoint = state_->resolve();
+  BoundPort port(state_->hub.options.host, state_->hub.options.port);
+  return listen(port);
+}
+
+uint16_t HttpServer::listen(BoundPort& port) {
   tcp::acceptor& acceptor = state_->acceptor;
+  acceptor.assign(port.is_v6() ? tcp::v6() : tcp::v4(), port.release());
   error_code ec;
-  acceptor.open(endpoint.protocol(), ec);
-  if (!ec) acceptor.set_option(tcp::acceptor::reuse_address(true), ec);
-  if (!ec) acceptor.bind(endpoint, ec);
-  if (!ec) acceptor.listen(asio::socket_base::max_listen_connections, ec);
-  if (!ec) {
-    // From here on, so that a signal right after the port is announced drains like any other.
-    if (state_->hub.options.handle_signals) state_->wait_for_signal();
-    return acceptor.local_endpoint().port();
-  }
-  error_code ignored;
-  acceptor.close(ignored);
-  const HttpOptions& options = state_->hub.options;
-  std::string where = "port " + std::to_string(options.port) + " on " + options.host;
-  if (ec == asio::error::address_in_use) {
-    throw Error(Code::unavailable, where +
-                                       " is in use by another program: stop that one, or choose "
-                                       "another port with --port (0 takes any free one)");
-  }
-  if (ec == asio::error::access_denied) {
-    throw Error(Code::invalid_argument, where +
-                                            " may not be opened by this user: choose a port "
-                                            "above 1023 with --port");
-  }
-  throw Error(Code::invalid_argument, "can't listen on " + where + ": " + ec.message() +
-                                          "; --host must be an address of this machine");
+  acceptor.listen(asio::socket_base::max_listen_connections, ec);
+  // Another program that took the port too may have been the first to listen.
+  if (ec == asio::error::address_in_use) fail_port_in_use(state_->hub.options.host, port.port());
+  if (ec) throw Error(Code::internal, "can't listen: " + ec.message());
+  // From here on, so that a signal right after the port is announced drains like any other.
+  if (state_->hub.options.handle_signals) state_->wait_for_signal();
+  return port.port();
 }
 
 void HttpServer::run() {
@@ -125,20 +112,6 @@ void HttpServer::stop(bool drain) {
 }
 
 void HttpServer::each_second(std::function<void()> task) { state_->each_second = std::move(task); }
-
-tcp::endpoint HttpServer::State::resolve() {
-  error_code ec;
-  auto address = asio::ip::make_address(hub.options.host, ec);
-  if (!ec) return {address, hub.options.port};
-  auto found = tcp::resolver(io).resolve(hub.options.host, "", ec);
-  if (ec || found.empty()) {
-    throw Error(Code::invalid_argument,
-                "--host " + hub.options.host +
-                    " is neither an IP address nor a name that this machine "
-                    "can resolve");
-  }
-  return {found.begin()->endpoint().address(), hub.options.port};
-}
 
 asio::awaitable<void> HttpServer::State::accept_loop() {
   bool complained = false;

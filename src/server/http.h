@@ -13,6 +13,8 @@
 #include <utility>
 #include <vector>
 
+#include "server/bound_port.h"
+
 namespace dbrx {
 
 struct HttpHeader {
@@ -95,6 +97,9 @@ class HttpServer {
 
   // Listens. Returns the port. Throws Error that names the address and what to do.
   uint16_t bind();
+
+  // The same on a port that was taken before; options' host and port are not looked at.
+  uint16_t listen(BoundPort& port);
 
   // Serves until stop() or a signal and until the last connection is closed.
   void run();

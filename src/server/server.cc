@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <mutex>
 #include <utility>
 
 #include "server/api_error.h"
@@ -106,10 +107,13 @@ struct Server::State {
   std::vector<Route> make_routes();
   HttpResponse index() const;
   HttpResponse health();
+  void refuse_if_at_fault();
 
   ServerOptions options;
   OpenAiServices services;
   EngineWatch watch;
+  std::mutex fault_mutex;
+  std::string fault;  // why answers can't be trusted; empty: they can
   Router router;
   HttpServer http;
   TextWorkers workers;  // last: its tasks use all of the above, and its end waits for them
@@ -118,12 +122,13 @@ struct Server::State {
 std::vector<Route> Server::State::make_routes() {
   auto completion = [this](Endpoint endpoint) {
     return [this, endpoint](const Call& call) {
+      refuse_if_at_fault();
       handle_completion(services, endpoint, call.request, call.reply);
     };
   };
   return {
       {"GET", "/", "this page", [this](const Call& call) { call.reply->send(index()); }},
-      {"GET", "/health", "200 while the engine gets on, else 503",
+      {"GET", "/health", "200 while the engine gets on and its weights are sound, else 503",
        [this](const Call& call) { call.reply->send(health()); }},
       {"GET", "/version", "the program's version",
        [this](const Call& call) {
@@ -153,7 +158,13 @@ HttpResponse Server::State::index() const {
   return response;
 }
 
+void Server::State::refuse_if_at_fault() {
+  const std::lock_guard lock(fault_mutex);
+  if (!fault.empty()) throw ApiError(503, fault, "", "fault");
+}
+
 HttpResponse Server::State::health() {
+  refuse_if_at_fault();
   watch.look();
   if (watch.is_stalled()) {
     return error_response(ApiError(503, "the engine has made no step for too long", "", "stalled"));
@@ -176,6 +187,13 @@ Server::Server(ServerOptions options, Engine& engine, const Tokenizer& tokenizer
 Server::~Server() = default;
 
 uint16_t Server::bind() { return state_->http.bind(); }
+
+uint16_t Server::listen(BoundPort& port) { return state_->http.listen(port); }
+
+void Server::report_fault(const std::string& reason) {
+  const std::lock_guard lock(state_->fault_mutex);
+  state_->fault = reason;
+}
 
 void Server::run() { state_->http.run(); }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "server/bound_port.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
 
@@ -50,12 +51,19 @@ class Server {
   // when the port is in use.
   uint16_t bind();
 
+  // The same on a port that was taken before (options' host and port are not looked at).
+  uint16_t listen(BoundPort& port);
+
   // Serves on this thread until stop() or a signal, and until all connections are closed.
   void run();
 
   // From any thread. With drain, answers in progress get up to shutdown_timeout and new requests
   // 503; without, everything ends now.
   void stop(bool drain);
+
+  // From any thread: answers can't be trusted any more. From here on /health and new requests get
+  // 503 with the reason; answers in progress go on.
+  void report_fault(const std::string& reason);
 
  private:
   struct State;

@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include "server/bound_port.h"
 #include "server/fake_server.h"
+#include "server/http.h"
 
 namespace dbrx {
 namespace {
@@ -33,6 +35,33 @@ TEST(Server, CompletesAChat) {
   int64_t prompt = body.at_pointer("/usage/prompt_tokens").as_int64();
   EXPECT_GT(prompt, 5);
   EXPECT_EQ(body.at_pointer("/usage/total_tokens").as_int64(), prompt + 5);
+}
+
+TEST(Server, RefusesRequestsAndIsUnhealthyOnceAFaultIsKnown) {
+  FakeServer server;
+  EXPECT_EQ(server.get("/health").status, 200);
+  server.report_fault("layer-0003.safetensors is damaged");
+  for (const TestAnswer& answer :
+       {server.get("/health"), server.chat("{" + kHello + R"(, "max_tokens": 1})"),
+        server.complete(R"({"prompt": "a"})")}) {
+    EXPECT_EQ(answer.status, 503);
+    EXPECT_EQ(text_at(json::parse(answer.body), "/error/message"),
+              "layer-0003.safetensors is damaged");
+  }
+  EXPECT_EQ(server.get("/v1/models").status, 200);
+}
+
+TEST(Server, APortIsTakenBeforeTheServerListens) {
+  BoundPort port("127.0.0.1", 0);
+  EXPECT_NE(port.port(), 0);
+  HttpServer first({.port = port.port()}, {});
+  EXPECT_EQ(first.listen(port), port.port());
+  try {
+    const BoundPort second("127.0.0.1", port.port());
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("is in use by another program"), std::string::npos);
+  }
 }
 
 TEST(Server, AnswersToAllNamesOfItsModelAndToNoOther) {
