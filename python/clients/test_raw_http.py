@@ -3,6 +3,7 @@
 import concurrent.futures
 import json
 import pathlib
+import shutil
 import socket
 import subprocess
 import time
@@ -194,6 +195,57 @@ def test_a_port_in_use_is_explained(server):
     assert second.returncode != 0
     assert str(server.port) in second.stderr
     assert "in use" in second.stderr and "--port" in second.stderr
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory):
+    """The model, packed."""
+    path = tmp_path_factory.mktemp("model") / "packed"
+    subprocess.run([BINARY, "quantize", "--model", MODEL, "--out", path], check=True,
+                   capture_output=True)
+    return path
+
+
+def wait_for_log(server, text):
+    for _ in range(300):
+        if any(text in line for line in server.log):
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"no '{text}' in the log:\n{''.join(server.log)}")
+
+
+@pytest.mark.parametrize("load", ["map", "copy"])
+def test_sound_weights_are_verified_in_the_background(start_server, packed, load):
+    server = start_server("--verify", "--load", load, "--model", str(packed))
+    wait_for_log(server, "all as written")
+    assert post(server, {"prompt": "a", "max_tokens": 1})[0] == 200
+
+
+@pytest.mark.parametrize("load", ["map", "copy"])
+def test_damaged_weights_are_found_and_nothing_is_answered_from_them(
+        start_server, packed, tmp_path, load):
+    damaged = tmp_path / "damaged"
+    shutil.copytree(packed, damaged)
+    with open(damaged / "layer-0002.safetensors", "r+b") as file:
+        file.seek(-100_000, 2)
+        byte = file.read(1)
+        file.seek(-1, 1)
+        file.write(bytes([byte[0] ^ 1]))
+    server = start_server("--verify", "--load", load, "--model", str(damaged))
+    wait_for_log(server, "layer-0002.safetensors: tensor '")
+    with pytest.raises(urllib.error.HTTPError) as health:
+        urllib.request.urlopen(server.url + "/health", timeout=60)
+    status, _, body = post(server, {"prompt": "a", "max_tokens": 1})
+    assert health.value.code == status == 503
+    assert "layer-0002.safetensors" in json.loads(body)["error"]["message"]
+
+
+@pytest.mark.parametrize("flags", [["--verify"], ["--load", "copy"]])
+def test_flags_for_packed_weights_are_refused_for_others(flags):
+    result = subprocess.run([BINARY, "serve", "--model", MODEL, "--port", "0", *flags],
+                            capture_output=True, text=True, timeout=60)
+    assert result.returncode == 1
+    assert "is for packed checkpoints (dbrx quantize)" in result.stderr
 
 
 def test_the_log_has_a_line_per_request_and_no_text(start_server):

@@ -45,8 +45,10 @@ EngineOptions engine_options(const LoadedModel& loaded, const ModelFlags& flags)
 }
 
 // Progress is a line that is overwritten while weights are read, on a terminal only.
-LoadOptions load_options(const ModelFlags& flags) {
+LoadOptions load_options(const ModelFlags& flags, const ThreadPlan& threads) {
   LoadOptions options;
+  options.load = flags.load;
+  options.threads = threads;
   options.activations = flags.activations == "fast" ? Activations::fast : Activations::exact;
   if (isatty(STDERR_FILENO) == 0) return options;
   options.progress = [](int64_t done, int64_t total) {
@@ -75,6 +77,11 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
   app.add_option("--pin", flags.pin,
                  "threads to CPUs: none, cores, auto (cores where there are several NUMA nodes)")
       ->check(CLI::IsMember({"auto", "none", "cores"}))
+      ->capture_default_str();
+  app.add_option("--load", flags.load,
+                 "packed weights: map (from the page cache), copy (into huge pages, placed on NUMA "
+                 "nodes), auto (copy where there are several nodes)")
+      ->check(CLI::IsMember({"auto", "map", "copy"}))
       ->capture_default_str();
   app.add_option("--isa", flags.isa,
                  "highest instruction set: scalar, avx2, avx512, amx (also DBRX_ISA)");
@@ -130,14 +137,34 @@ LoadedModel load_for_generation(const ModelFlags& flags, bool needs_chat_templat
                  "generation_config.json): answers go on to their token limit\n",
                  flags.model_dir.c_str());
   }
-  loaded.model = load_model(flags.model_dir, load_options(flags));
-  loaded.engine = std::make_unique<Engine>(*loaded.context, *loaded.model, loaded.tokenizer.get(),
-                                           engine_options(loaded, flags));
+  loaded.weights = open_model(flags.model_dir, load_options(flags, loaded.threads));
+  loaded.engine = std::make_unique<Engine>(*loaded.context, *loaded.weights.model,
+                                           loaded.tokenizer.get(), engine_options(loaded, flags));
   return loaded;
 }
 
+std::string describe_load(const LoadedModel& loaded) {
+  if (!loaded.weights.report) return "";
+  const LoadReport& report = *loaded.weights.report;
+  const auto total = static_cast<double>(report.n_bytes);
+  char text[256];
+  if (!report.fits_memory) {
+    std::snprintf(text, sizeof text,
+                  "%.2f GB mapped, more than this machine's memory: steps wait for the disk",
+                  total / 1e9);
+    return text;
+  }
+  const double share = static_cast<double>(report.huge_bytes) / total;
+  constexpr double kMost = 0.5;  // below that most reads miss the faster pages
+  const bool map = report.mode == LoadMode::map;
+  std::snprintf(text, sizeof text, "%.2f GB %s, %.0f %% of it in 2 MB pages%s", total / 1e9,
+                map ? "mapped" : "copied", share * 100,
+                map && share < kMost ? "; --load copy gives huge pages" : "");
+  return text;
+}
+
 std::string fingerprint(const LoadedModel& loaded, const ModelFlags& flags) {
-  const Format format = loaded.model->weight_format();
+  const Format format = loaded.weights.model->weight_format();
   return "dbrx-n" + std::to_string(kNumericsVersion) + "-" + std::string(format_info(format).name) +
          (is_integer(format) ? "-" + flags.activations : "") + "-kv-" + flags.kv_format;
 }

@@ -26,6 +26,7 @@ struct ModelFlags {
   std::string activations = "exact";
   int threads = 0;  // 0: one for each core
   std::string pin = "auto";
+  std::string load = "auto";
   int64_t max_context = 0;  // 0: the model's
   int64_t max_sequences = 64;
   int64_t max_batched_tokens = 512;
@@ -40,7 +41,7 @@ struct LoadedModel {
   std::vector<int32_t> end_ids;  // tokens that end a text
   ThreadPlan threads;
   std::unique_ptr<Context> context;
-  std::unique_ptr<Model> model;
+  OpenedModel weights;
   std::unique_ptr<Tokenizer> tokenizer;
   std::optional<ChatTemplate> chat_template;
   std::unique_ptr<Engine> engine;
@@ -48,6 +49,10 @@ struct LoadedModel {
 
 // Loads everything, printing progress to stderr when that is a terminal. Throws Error.
 LoadedModel load_for_generation(const ModelFlags& flags, bool needs_chat_template);
+
+// "6.90 GB mapped, 95 % of it in 2 MB pages": how the weights lie in memory, and what to do where
+// that is slow. Empty for a checkpoint that is not packed.
+std::string describe_load(const LoadedModel& loaded);
 
 // Names what decides the bits of an answer: numerics version, weight format, activations, cache
 // format.

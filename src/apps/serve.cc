@@ -16,6 +16,7 @@
 #include "apps/loaded_model.h"
 #include "base/error.h"
 #include "server/server.h"
+#include "tensor/background_verify.h"
 
 namespace dbrx {
 namespace {
@@ -25,6 +26,7 @@ struct ServeFlags {
   ServerOptions server;
   std::string log_level = "info";
   double shutdown_seconds = 30;
+  bool verify = false;
 };
 
 bool is_loopback(const std::string& host) {
@@ -83,12 +85,38 @@ void raise_descriptor_limit(int64_t max_connections) {
   }
 }
 
+void require_checksums(const std::string& model_dir) {
+  if (load_config(model_dir).is_packed) return;
+  throw Error(Code::invalid_argument,
+              model_dir +
+                  ": --verify is for packed checkpoints (dbrx quantize): this one has no "
+                  "checksums");
+}
+
+// Damaged weights give wrong answers: then there are none.
+std::unique_ptr<BackgroundVerify> start_verify(const LoadedModel& loaded, Server& server) {
+  constexpr int64_t kBytesPerSecond = 1'000'000'000;  // a few percent of what memory gives
+  spdlog::info("verify: comparing the weights with their checksums in the background");
+  return std::make_unique<BackgroundVerify>(
+      loaded.weights.checkpoint, kBytesPerSecond, [&server](const BackgroundVerify::Result& end) {
+        if (end.error.empty()) {
+          spdlog::info("verify: {} tensors, {:.2f} GB, all as written", end.n_tensors,
+                       static_cast<double>(end.n_bytes) / 1e9);
+        } else {
+          spdlog::error("verify: {}", end.error);
+          server.report_fault("the weights are damaged: " + end.error);
+        }
+      });
+}
+
 int serve(ServeFlags& flags) {
   const auto start = std::chrono::steady_clock::now();
   start_logging(flags.log_level);
   raise_descriptor_limit(flags.server.max_connections);
-  LoadedModel loaded = load_for_generation(flags.model, /*needs_chat_template=*/false);
   ServerOptions& options = flags.server;
+  BoundPort port(options.host, options.port);  // before the weights, which take their time
+  if (flags.verify) require_checksums(flags.model.model_dir);
+  LoadedModel loaded = load_for_generation(flags.model, /*needs_chat_template=*/false);
   if (options.model_names.empty()) options.model_names = {directory_name(flags.model.model_dir)};
   options.version = DBRX_VERSION;
   options.system_fingerprint = fingerprint(loaded, flags.model);
@@ -96,7 +124,7 @@ int serve(ServeFlags& flags) {
       std::chrono::milliseconds(static_cast<int64_t>(flags.shutdown_seconds * 1000));
   const bool has_chat_template = loaded.chat_template.has_value();
   Server server(options, *loaded.engine, *loaded.tokenizer, std::move(loaded.chat_template));
-  const uint16_t port = server.bind();
+  server.listen(port);
   if (!is_loopback(options.host)) {
     spdlog::warn(
         "listening on {} without keys: everybody who reaches this machine can use the model",
@@ -106,9 +134,14 @@ int serve(ServeFlags& flags) {
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   spdlog::info("ready after {:.2f} s: {}, {}, {}", seconds, describe(loaded.threads),
                isa_name(loaded.context->isa), options.system_fingerprint);
-  print_welcome(options, port, has_chat_template);
+  const std::string weights = describe_load(loaded);
+  if (!weights.empty()) spdlog::info("weights: {}", weights);
+  print_welcome(options, port.port(), has_chat_template);
   std::thread engine_thread([&loaded] { loaded.engine->run(); });
+  std::unique_ptr<BackgroundVerify> verify;
+  if (flags.verify) verify = start_verify(loaded, server);
   server.run();
+  verify.reset();
   loaded.engine->stop(/*abort=*/true);
   engine_thread.join();
   spdlog::info("stopped");
@@ -137,6 +170,8 @@ CommandMain setup_serve(CLI::App& app) {
       ->capture_default_str();
   app.add_flag("--strict-params", server.strict_params,
                "answer 400 to unknown parameters instead of ignoring them");
+  app.add_flag("--verify", flags->verify,
+               "compare packed weights with their checksums in the background, once ready");
   app.add_option("--log-level", flags->log_level)
       ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
       ->capture_default_str();

@@ -6,7 +6,7 @@
 #include "apps/commands.h"
 #include "base/error.h"
 #include "tensor/checkpoint.h"
-#include "tensor/safetensors_writer.h"
+#include "tensor/checksum.h"
 
 namespace dbrx {
 namespace {

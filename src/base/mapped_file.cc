@@ -5,12 +5,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
 #include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
 
@@ -27,6 +29,18 @@ struct Descriptor {
   }
 };
 
+// Address space at a multiple of `alignment`, to be mapped over. MAP_FAILED: there is none.
+void* reserve(size_t n_bytes, size_t alignment) {
+  void* raw = mmap(nullptr, n_bytes + alignment, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (raw == MAP_FAILED) return raw;
+  auto* first = static_cast<std::byte*>(raw);
+  const size_t skip =
+      round_up(reinterpret_cast<size_t>(first), alignment) - reinterpret_cast<size_t>(first);
+  if (skip > 0) munmap(first, skip);
+  if (skip < alignment) munmap(first + skip + n_bytes, alignment - skip);
+  return first + skip;
+}
+
 }  // namespace
 
 std::shared_ptr<const MappedFile> MappedFile::open(const std::filesystem::path& path) {
@@ -38,15 +52,49 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::filesystem::path& 
   }
   const auto size = static_cast<size_t>(status.st_size);
   if (size == 0) throw Error(Code::corrupt, path.string() + ": the file is empty");
-  void* data = mmap(nullptr, size, PROT_READ, MAP_SHARED, file.fd, 0);
+  // A huge page can be mapped only where address and offset agree.
+  void* room = reserve(round_up(size, kPage), kHugePage);
+  void* data =
+      room == MAP_FAILED ? room : mmap(room, size, PROT_READ, MAP_SHARED | MAP_FIXED, file.fd, 0);
   if (data == MAP_FAILED) {
     throw Error(Code::resource_exhausted, path.string() + ": can't map: " + reason());
   }
+  madvise(data, size, MADV_HUGEPAGE);  // advice only
   return std::shared_ptr<const MappedFile>(
-      new MappedFile(path, static_cast<const std::byte*>(data), size));
+      new MappedFile(path, {static_cast<const std::byte*>(data), size}, {}));
 }
 
-MappedFile::~MappedFile() { munmap(const_cast<std::byte*>(data_), size_); }
+std::shared_ptr<const MappedFile> MappedFile::make_copy(const MappedFile& file,
+                                                        std::span<std::byte>& room) {
+  const size_t size = file.bytes_.size();
+  Block block(round_up(size, kPage));
+  room = {block.data(), block.size()};
+  const std::span<const std::byte> bytes(block.data(), size);
+  return std::shared_ptr<const MappedFile>(new MappedFile(file.path_, bytes, std::move(block)));
+}
+
+MappedFile::~MappedFile() {
+  if (owned_.size() == 0) munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+}
+
+bool MappedFile::populate(size_t offset, size_t n_bytes) const {
+  CHECK_EQ(offset % kPage, size_t{0});
+  CHECK_LE(offset + n_bytes, bytes_.size());
+  auto* first = const_cast<std::byte*>(bytes_.data()) + offset;
+  while (madvise(first, n_bytes, MADV_POPULATE_READ) != 0) {
+    if (errno == EINVAL) return true;  // before Linux 5.14: pages come when they are read
+    if (errno != EINTR && errno != EAGAIN) return false;
+  }
+  return true;
+}
+
+bool MappedFile::is_cached(size_t offset, size_t n_bytes) const {
+  CHECK_EQ(offset % kPage, size_t{0});
+  std::vector<unsigned char> pages((n_bytes + kPage - 1) / kPage);
+  auto* first = const_cast<std::byte*>(bytes_.data()) + offset;
+  if (mincore(first, n_bytes, pages.data()) != 0) return false;
+  return std::all_of(pages.begin(), pages.end(), [](unsigned char page) { return page & 1; });
+}
 
 std::string read_text_file(const std::filesystem::path& path, size_t max_bytes) {
   std::ifstream file(path, std::ios::binary);

@@ -1,4 +1,5 @@
-// A read-only file mapped into memory. Kept alive by every tensor that points into it.
+// A read-only file in memory: mapped from the page cache, or read into memory of our own. Kept
+// alive by every tensor that points into it.
 #pragma once
 
 #include <cstddef>
@@ -7,26 +8,42 @@
 #include <span>
 #include <string>
 
+#include "base/memory.h"
+
 namespace dbrx {
 
 class MappedFile {
  public:
-  // Throws Error (not_found, corrupt when empty) naming the path.
+  // Maps the file at a multiple of 2 MB, with the advice to use huge pages. Throws Error
+  // (not_found, corrupt when empty) naming the path.
   static std::shared_ptr<const MappedFile> open(const std::filesystem::path& path);
+
+  // The same file in anonymous memory, for the caller to fill through `room` (of the file's size,
+  // rounded up to a page) before anybody reads it. Throws Error(resource_exhausted).
+  static std::shared_ptr<const MappedFile> make_copy(const MappedFile& file,
+                                                     std::span<std::byte>& room);
+
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
 
-  std::span<const std::byte> bytes() const { return {data_, size_}; }
+  std::span<const std::byte> bytes() const { return bytes_; }
   const std::filesystem::path& path() const { return path_; }
 
+  // Brings a part of a mapped file into memory, and its pages into this process's tables. False: a
+  // page could not be read (disk error, file cut meanwhile).
+  bool populate(size_t offset, size_t n_bytes) const;
+
+  // Whether that part of a mapped file is in the page cache.
+  bool is_cached(size_t offset, size_t n_bytes) const;
+
  private:
-  MappedFile(std::filesystem::path path, const std::byte* data, size_t size)
-      : path_(std::move(path)), data_(data), size_(size) {}
+  MappedFile(std::filesystem::path path, std::span<const std::byte> bytes, Block owned)
+      : path_(std::move(path)), bytes_(bytes), owned_(std::move(owned)) {}
 
   std::filesystem::path path_;
-  const std::byte* data_;
-  size_t size_;
+  std::span<const std::byte> bytes_;
+  Block owned_;  // what bytes_ points into, unless they are mapped
 };
 
 // The whole content of a small text file. Throws Error naming the path; refuses more than

@@ -30,11 +30,32 @@ const Family& find_family(std::string_view model_type, const std::string& where)
                                      "' is not supported; known families: " + known);
 }
 
+OpenedModel open_model(const std::filesystem::path& model_dir, const LoadOptions& options) {
+  const ModelConfig config = load_config(model_dir);
+  const Family& family = find_family(config.family, model_dir.string());
+  OpenedModel opened{.model = nullptr, .checkpoint = Checkpoint::open(model_dir), .report = {}};
+  if (!config.is_packed) {
+    if (options.load != "auto") {
+      throw Error(Code::invalid_argument,
+                  model_dir.string() + ": --load " + options.load +
+                      " is for packed checkpoints (dbrx quantize): this one is packed into memory "
+                      "while it is read");
+    }
+    opened.model = family.load(config, opened.checkpoint, options);
+    opened.checkpoint = {};
+    return opened;
+  }
+  // The files are read first; building the model then only looks at headers.
+  opened.report = load_files(opened.checkpoint, choose_load_mode(options.load, options.threads),
+                             options.threads, options.progress);
+  opened.model =
+      family.load(config, opened.checkpoint, {.activations = options.activations, .progress = {}});
+  return opened;
+}
+
 std::unique_ptr<Model> load_model(const std::filesystem::path& model_dir,
                                   const LoadOptions& options) {
-  const ModelConfig config = load_config(model_dir);
-  const Checkpoint checkpoint = Checkpoint::open(model_dir);
-  return find_family(config.family, model_dir.string()).load(config, checkpoint, options);
+  return open_model(model_dir, options).model;
 }
 
 }  // namespace dbrx

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/context.h"
@@ -11,6 +12,8 @@
 #include "model/batch.h"
 #include "model/config.h"
 #include "model/kv_cache.h"
+#include "tensor/checkpoint.h"
+#include "tensor/checkpoint_load.h"
 #include "tensor/format.h"
 
 namespace dbrx {
@@ -38,9 +41,23 @@ struct LoadOptions {
 
   // Called with finished and total bytes while weights are read. May be empty.
   std::function<void(int64_t done_bytes, int64_t total_bytes)> progress;
+
+  // How the files of a packed checkpoint come into memory, and who will read them. Others are
+  // packed while they are read: `load` must be "auto".
+  std::string load = "auto";  // see choose_load_mode
+  ThreadPlan threads = ThreadPlan::unbound(1);
+};
+
+struct OpenedModel {
+  std::unique_ptr<Model> model;
+  Checkpoint checkpoint;             // of a packed one: the bytes that the model computes with
+  std::optional<LoadReport> report;  // of a packed one
 };
 
 // Loads a Hugging Face checkpoint directory: config, weights (checked, packed). Throws Error.
+OpenedModel open_model(const std::filesystem::path& model_dir, const LoadOptions& options);
+
+// The same without the rest.
 std::unique_ptr<Model> load_model(const std::filesystem::path& model_dir,
                                   const LoadOptions& options);
 

@@ -13,6 +13,7 @@
 #include "base/temporary_folder.h"
 #include "model/model.h"
 #include "tensor/checkpoint.h"
+#include "tensor/checksum.h"
 #include "tensor/quantized_row.h"
 #include "tensor/safetensors.h"
 #include "tensor/safetensors_writer.h"
@@ -24,19 +25,22 @@ namespace fs = std::filesystem;
 
 const fs::path kTiny = "testdata/tiny";
 
-std::vector<float> logits_of(const fs::path& dir, Activations activations, Isa isa, int n_threads) {
+std::vector<float> logits_of(Model& model, Isa isa, int n_threads) {
   flush_denormals();
-  const auto model = load_model(dir, {.activations = activations, .progress = {}});
   Context context(isa, n_threads);
-  KvCache cache(model->config(), Format::f32, 1);
+  KvCache cache(model.config(), Format::f32, 1);
   Batch batch;
   batch.tokens = {3, 141, 59, 26, 5};
   batch.positions = {0, 1, 2, 3, 4};
   batch.spans.push_back({.first_row = 0, .n_rows = 5, .n_past = 0, .blocks = {0}});
   batch.logit_rows = {0, 4};
   StepOutput output;
-  EXPECT_EQ(model->forward(context, batch, cache, output), StepResult::ok);
+  EXPECT_EQ(model.forward(context, batch, cache, output), StepResult::ok);
   return output.logits;
+}
+
+std::vector<float> logits_of(const fs::path& dir, Activations activations, Isa isa, int n_threads) {
+  return logits_of(*load_model(dir, {.activations = activations, .progress = {}}), isa, n_threads);
 }
 
 void quantize(const fs::path& out, Format format) {
@@ -196,6 +200,31 @@ TEST(Quantize, ADamagedFileGetsOneErrorThatNamesIt) {
          "expected 96x64 (outputs x inputs), found 64x96");
   expect(error_after([](std::string& b) { b.resize(b.size() / 2); }, false), "truncated");
   EXPECT_EQ(error_after([](std::string&) {}, true), "no error");
+}
+
+TEST(Quantize, APackedModelHasTheSameBitsHoweverItsFilesComeIntoMemory) {
+  const TemporaryFolder folder;
+  quantize(folder.path() / "packed", Format::int4);
+  const auto logits = [&](const char* load) {
+    LoadOptions options;
+    options.load = load;
+    OpenedModel opened = open_model(folder.path() / "packed", options);
+    EXPECT_TRUE(opened.report.has_value());
+    return logits_of(*opened.model, choose_isa({}), 2);
+  };
+  EXPECT_EQ(logits("map"), logits("copy"));
+}
+
+TEST(Quantize, AFloatCheckpointRefusesToBeMappedOrCopied) {
+  LoadOptions options;
+  options.load = "copy";
+  try {
+    open_model(kTiny, options);
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_NE(std::string(error.what()).find("--load copy is for packed checkpoints"),
+              std::string::npos);
+  }
 }
 
 TEST(Quantize, APackedCheckpointIsNotPackedAgain) {

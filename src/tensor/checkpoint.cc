@@ -122,4 +122,16 @@ const Tensor* Checkpoint::find(const std::string& name) const {
   return position == tensors_.end() ? nullptr : &position->second;
 }
 
+void Checkpoint::replace_file(const MappedFile& before,
+                              const std::shared_ptr<const MappedFile>& after) {
+  CHECK_EQ(before.bytes().size(), after->bytes().size());
+  std::shared_ptr<const MappedFile> kept;  // until the last tensor has left it
+  for (auto& [name, tensor] : tensors_) {
+    if (tensor.file.get() != &before) continue;
+    const auto offset = static_cast<size_t>(tensor.bytes.data() - before.bytes().data());
+    tensor.bytes = after->bytes().subspan(offset, tensor.bytes.size());
+    kept = std::exchange(tensor.file, after);
+  }
+}
+
 }  // namespace dbrx

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <map>
+#include <memory>
 #include <string>
 
 #include "tensor/tensor.h"
@@ -25,6 +26,9 @@ class Checkpoint {
 
   // nullptr where there is no such tensor.
   const Tensor* find(const std::string& name) const;
+
+  // Lets the tensors of `before` point to the same bytes of `after`, a copy of that file.
+  void replace_file(const MappedFile& before, const std::shared_ptr<const MappedFile>& after);
 
  private:
   void add_file(const std::filesystem::path& path);

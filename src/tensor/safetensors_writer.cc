@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "tensor/checksum.h"
 
 namespace dbrx {
 namespace {
@@ -19,14 +20,7 @@ namespace {
 namespace json = boost::json;
 
 constexpr size_t kDataAlignment = 4096;
-constexpr std::string_view kChecksumKey = "xxh3";
 constexpr std::string_view kNoChecksum = "0000000000000000";  // its place until finish()
-
-std::string hexadecimal(uint64_t value) {
-  char text[17];
-  std::snprintf(text, sizeof text, "%016lx", static_cast<unsigned long>(value));
-  return text;
-}
 
 std::string header_of(const std::vector<StoredTensor>& tensors,
                       const std::vector<std::string>& checksums) {
@@ -122,7 +116,7 @@ void SafetensorsWriter::write(std::span<const std::byte> bytes) {
   s.at += static_cast<off_t>(bytes.size());
   s.n_written += static_cast<int64_t>(bytes.size());
   if (s.n_written < tensor.n_bytes) return;
-  s.checksums[s.current] = hexadecimal(XXH3_64bits_digest(s.hash));
+  s.checksums[s.current] = checksum_text(XXH3_64bits_digest(s.hash));
   XXH3_64bits_reset(s.hash);
   s.n_written = 0;
   ++s.current;
@@ -147,18 +141,6 @@ std::optional<std::string_view> note_word(std::string_view note, std::string_vie
     }
   }
   return std::nullopt;
-}
-
-bool verify_checksum(const Tensor& tensor) {
-  const std::optional<std::string_view> expected = note_word(tensor.note, kChecksumKey);
-  if (!expected) return false;
-  const std::string found = hexadecimal(XXH3_64bits(tensor.bytes.data(), tensor.bytes.size()));
-  if (found != *expected) {
-    throw Error(Code::corrupt, tensor.file->path().string() + ": tensor '" + tensor.name +
-                                   "': expected checksum " + std::string(*expected) + ", found " +
-                                   found + ": the file is damaged, make or copy it again");
-  }
-  return true;
 }
 
 }  // namespace dbrx

@@ -47,7 +47,4 @@ class SafetensorsWriter {
 // The word after "key=" in a note, if there is one.
 std::optional<std::string_view> note_word(std::string_view note, std::string_view key);
 
-// Throws Error(corrupt) when the bytes of a tensor with a checksum do not have it. False: has none.
-bool verify_checksum(const Tensor& tensor);
-
 }  // namespace dbrx

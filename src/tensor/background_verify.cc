@@ -1,0 +1,66 @@
+#include "tensor/background_verify.h"
+
+#include <sched.h>
+
+#include <chrono>
+#include <utility>
+
+#include "base/error.h"
+#include "tensor/checksum.h"
+
+namespace dbrx {
+namespace {
+
+constexpr size_t kPieceBytes = size_t{4} << 20;  // between two looks at the clock
+
+}  // namespace
+
+BackgroundVerify::BackgroundVerify(const Checkpoint& checkpoint, int64_t bytes_per_second,
+                                   std::function<void(const Result&)> on_end)
+    : checkpoint_(checkpoint), bytes_per_second_(bytes_per_second), on_end_(std::move(on_end)) {
+  CHECK_LT(0, bytes_per_second);
+  thread_ = std::thread([this] { run(); });
+}
+
+BackgroundVerify::~BackgroundVerify() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  wake_.notify_one();
+  thread_.join();
+}
+
+// Sleeps as long as reading n_bytes may take. False: it is time to stop.
+bool BackgroundVerify::rest(int64_t n_bytes) {
+  const std::chrono::duration<double> pause(static_cast<double>(n_bytes) /
+                                            static_cast<double>(bytes_per_second_));
+  std::unique_lock lock(mutex_);
+  return !wake_.wait_for(lock, pause, [this] { return stop_; });
+}
+
+void BackgroundVerify::run() {
+  const sched_param none = {};
+  sched_setscheduler(0, SCHED_IDLE, &none);
+  Result result;
+  try {
+    for (const auto& [name, tensor] : checkpoint_.tensors()) {
+      ChecksumReader reader(tensor);
+      if (!reader.has_checksum()) {
+        throw Error(Code::unsupported, tensor.file->path().string() + ": tensor '" + name +
+                                           "' has no checksum: only what dbrx quantize wrote can "
+                                           "be verified");
+      }
+      while (const size_t n = reader.read(kPieceBytes)) {
+        result.n_bytes += static_cast<int64_t>(n);
+        if (!rest(static_cast<int64_t>(n))) return;
+      }
+      ++result.n_tensors;
+    }
+  } catch (const Error& error) {
+    result.error = error.what();
+  }
+  on_end_(result);
+}
+
+}  // namespace dbrx
