@@ -28,23 +28,28 @@ int default_threads(const Topology& topology) {
 // First hardware threads of all cores before second ones; among these the nodes in turn, so that a
 // team smaller than the machine still reads every node's memory.
 std::vector<HardwareThread> choose(const Topology& topology, int n_threads) {
+  struct Candidate {
+    int rank = 0;  // in its core
+    int turn = 0;  // of its node, among those of the same rank
+    HardwareThread thread;
+  };
   std::map<int, int> n_of_core;
   std::map<std::pair<int, int>, int> n_of_rank;
-  std::vector<std::tuple<int, int, HardwareThread>> order;  // rank in its core, turn in its node
+  std::vector<Candidate> order;
   for (const HardwareThread& thread : topology.threads) {
     const int rank = n_of_core[thread.core]++;
-    order.emplace_back(rank, n_of_rank[{thread.node, rank}]++, thread);
+    order.push_back({rank, n_of_rank[{thread.node, rank}]++, thread});
   }
-  const auto by_turn = [](const auto& a, const auto& b) {
-    return std::pair(std::get<0>(a), std::get<1>(a)) < std::pair(std::get<0>(b), std::get<1>(b));
-  };
-  std::stable_sort(order.begin(), order.end(), by_turn);
-  std::vector<HardwareThread> chosen;
+  std::sort(order.begin(), order.end(), [](const Candidate& a, const Candidate& b) {
+    return std::tie(a.rank, a.turn, a.thread.node) < std::tie(b.rank, b.turn, b.thread.node);
+  });
+  std::vector<std::pair<int, size_t>> by_node;  // node, place in the order
   for (size_t i = 0; i < static_cast<size_t>(n_threads); ++i) {
-    chosen.push_back(std::get<2>(order[i % order.size()]));
+    by_node.emplace_back(order[i % order.size()].thread.node, i);
   }
-  std::stable_sort(chosen.begin(), chosen.end(),
-                   [](const auto& a, const auto& b) { return a.node < b.node; });
+  std::sort(by_node.begin(), by_node.end());
+  std::vector<HardwareThread> chosen;
+  for (const auto& [node, i] : by_node) chosen.push_back(order[i % order.size()].thread);
   return chosen;
 }
 

@@ -66,12 +66,13 @@ struct ThreadPool::State {
   explicit State(const ThreadPlan& the_plan) : plan(the_plan), ranges(the_plan.workers.size()) {
     const size_t n = ranges.size();
     for (size_t w = 0; w < n; ++w) {
-      const auto is_near = [&](size_t other) {
-        return plan.workers[other].node == plan.workers[w].node;
-      };
-      std::vector<size_t>& others = ranges[w].others;
-      for (size_t i = 1; i < n; ++i) others.push_back((w + i) % n);
-      std::stable_partition(others.begin(), others.end(), is_near);
+      for (const bool near : {true, false}) {
+        for (size_t i = 1; i < n; ++i) {
+          const size_t other = (w + i) % n;
+          const bool is_near = plan.workers[other].node == plan.workers[w].node;
+          if (is_near == near) ranges[w].others.push_back(other);
+        }
+      }
     }
   }
 

@@ -8,6 +8,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <tuple>
 
 #include "base/error.h"
 
@@ -69,8 +70,9 @@ Topology find_topology() {
   if (topology.threads.empty()) {
     throw Error(Code::internal, "hwloc finds no CPU that this process may use");
   }
-  std::stable_sort(topology.threads.begin(), topology.threads.end(),
-                   [](const auto& a, const auto& b) { return a.node < b.node; });
+  std::sort(topology.threads.begin(), topology.threads.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.node, a.core, a.pu) < std::tie(b.node, b.core, b.pu);
+  });
   return topology;
 }
 
