@@ -23,7 +23,7 @@ using Clock = std::chrono::steady_clock;
 constexpr int kDiskThreads = 8;
 constexpr int64_t kDiskBlock = 1 << 20;
 constexpr int64_t kDiskBytes = int64_t{1} << 31;  // of one measurement, at most
-constexpr int64_t kLeastFetched = 64 << 20;       // less says nothing about the disk
+constexpr int64_t kLeastFetched = 16 << 20;       // less says nothing about the disk
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
