@@ -286,8 +286,10 @@ void check_flags(const BenchFlags& flags) {
 
 int bench(const BenchFlags& flags) {
   check_flags(flags);
-  flush_denormals();
-  Context context(choose_isa(flags.isa), flags.threads > 0 ? flags.threads : available_cpus());
+  const ThreadPlan plan = plan_threads(find_topology(), flags.threads, Pin::automatic);
+  interleave_memory(plan);
+  Context context(choose_isa(flags.isa), plan);
+  context.pool.enter();
   const ModelConfig config = flags.synthetic.empty()
                                  ? load_config(flags.model_dir)
                                  : dbrx_geometry(flags.n_layers, flags.vocab_size);
@@ -367,7 +369,8 @@ CommandMain setup_bench(CLI::App& app) {
       ->check(CLI::Range(int64_t{1}, int64_t{65536}))
       ->capture_default_str();
   app.add_option("--rounds", flags->rounds)->check(CLI::Range(1, 1000))->capture_default_str();
-  app.add_option("-t,--threads", flags->threads, "default: all CPUs")->check(CLI::Range(1, 4096));
+  app.add_option("-t,--threads", flags->threads, "default: one for each core")
+      ->check(CLI::Range(1, 4096));
   app.add_option("--isa", flags->isa, "highest instruction set");
   app.add_option("--json", flags->json_file, "write the table as JSON too");
   CLI::App* compare = app.add_subcommand("compare", "Compare two reports of --json, row by row");

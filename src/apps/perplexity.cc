@@ -141,8 +141,10 @@ void close_output(std::ofstream& file, const std::string& path) {
 }
 
 int perplexity(const PerplexityFlags& flags) {
-  flush_denormals();
-  Context context(choose_isa(flags.isa), flags.threads > 0 ? flags.threads : available_cpus());
+  const ThreadPlan plan = plan_threads(find_topology(), flags.threads, Pin::automatic);
+  interleave_memory(plan);
+  Context context(choose_isa(flags.isa), plan);
+  context.pool.enter();
   const ModelConfig config = load_config(flags.model_dir);
   const std::vector<std::vector<int32_t>> texts = read_tokens(flags, config.vocab_size);
   std::ofstream routing;
@@ -197,7 +199,8 @@ CommandMain setup_perplexity(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--record-routing", flags->routing_file,
                  "write each token's experts, for dbrx bench --routing");
-  app.add_option("-t,--threads", flags->threads, "default: all CPUs")->check(CLI::Range(1, 4096));
+  app.add_option("-t,--threads", flags->threads, "default: one for each core")
+      ->check(CLI::Range(1, 4096));
   app.add_option("--isa", flags->isa, "highest instruction set");
   app.add_option("--json", flags->json_file, "write the numbers as JSON too");
   return [flags] { return perplexity(*flags); };

@@ -18,11 +18,14 @@
 namespace dbrx {
 namespace {
 
-// As many as there are cores, within the quota.
+// As many as there are cores, within the quota. With so few hardware threads, all of them: a small
+// virtual machine's cores say little about its host's, and two threads read memory faster than one.
 int default_threads(const Topology& topology) {
-  const int n_cores = topology.n_cores();
-  if (topology.cpu_quota <= 0) return n_cores;
-  return std::clamp(static_cast<int>(std::ceil(topology.cpu_quota)), 1, n_cores);
+  constexpr int kFew = 4;
+  const auto n_threads = static_cast<int>(topology.threads.size());
+  const int n = n_threads <= kFew ? n_threads : topology.n_cores();
+  if (topology.cpu_quota <= 0) return n;
+  return std::clamp(static_cast<int>(std::ceil(topology.cpu_quota)), 1, n);
 }
 
 // First hardware threads of all cores before second ones; among these the nodes in turn, so that a

@@ -55,8 +55,9 @@ struct ThreadPlan {
 enum class Pin { automatic, none, cores };
 
 // n_threads 0: one for each core, since hardware threads of a core share the units that kernels
-// keep busy, but no more than the quota grants. More than there are cores: second hardware threads
-// are used after all first ones; more than there are hardware threads: places are used again.
+// keep busy (up to four hardware threads: all), but no more than the quota grants. More than there
+// are cores: second hardware threads are used after all first ones; more than there are hardware
+// threads: places are used again.
 ThreadPlan plan_threads(const Topology& topology, int n_threads, Pin pin);
 
 // "8 threads on 8 cores of 2 NUMA nodes, pinned"

@@ -55,6 +55,12 @@ TEST(ThreadPlan, TheDefaultIsOneThreadForEachCoreNodeByNode) {
   EXPECT_EQ(describe(plan), "8 threads, to be pinned to node 0: 0 2 4 6, node 1: 8 10 12 14");
 }
 
+TEST(ThreadPlan, ASmallMachineUsesAllItsHardwareThreads) {
+  EXPECT_EQ(plan_threads(synthetic("node:1 core:1 pu:2"), 0, Pin::automatic).n_threads(), 2);
+  EXPECT_EQ(plan_threads(synthetic("node:1 core:2 pu:2"), 0, Pin::automatic).n_threads(), 4);
+  EXPECT_EQ(plan_threads(synthetic("node:1 core:3 pu:2"), 0, Pin::automatic).n_threads(), 3);
+}
+
 TEST(ThreadPlan, AQuotaOfTheControlGroupLowersTheDefault) {
   Topology topology = synthetic("node:1 core:8 pu:2");
   topology.cpu_quota = 2.5;
