@@ -103,8 +103,9 @@ std::unique_ptr<BackgroundVerify> start_verify(const LoadedModel& loaded, Server
           spdlog::info("verify: {} tensors, {:.2f} GB, all as written", end.n_tensors,
                        static_cast<double>(end.n_bytes) / 1e9);
         } else {
-          spdlog::error("verify: {}", end.error);
+          // First, so that whoever reads the log finds it in force.
           server.report_fault("the weights are damaged: " + end.error);
+          spdlog::error("verify: {}", end.error);
         }
       });
 }
