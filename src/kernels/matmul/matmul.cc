@@ -30,29 +30,14 @@ void multiply_panels(const MatmulKernel& kernel, const std::byte* packed, const 
   const Linear& weight = *args.weight;
   const std::byte* panels[kMaxTilePanels];
   for (int64_t p = 0; p < n_panels; ++p) panels[p] = weight.panel(first_panel + p);
-  alignas(kAlignment) float out[kTileValues];
-  const int64_t width = n_panels * kPanelOutputs;
   const int64_t first_output = first_panel * kPanelOutputs;
-  const int64_t n_outputs = std::min(width, weight.out_features - first_output);
-  const int64_t rows = args.x.rows;
-  const int64_t digits = n_digits(weight.format, args.activations);
-  const int64_t block = tile_rows(rows, digits);
-  for (int64_t first = 0; first < rows; first += block) {
-    const int64_t n = std::min(block, rows - first);
-    kernel.run({.x = packed,
-                .first_row = first,
-                .n_rows = n,
-                .in_features = weight.in_features,
-                .n_steps = weight.n_steps(),
-                .n_digits = digits,
-                .panels = panels,
-                .n_panels = n_panels,
-                .out = out});
-    for (int64_t r = 0; r < n; ++r) {
-      std::memcpy(args.y.row(first + r) + first_output, out + r * width,
-                  static_cast<size_t>(n_outputs) * sizeof(float));
-    }
-  }
+  const int64_t n_outputs = std::min(n_panels * kPanelOutputs, weight.out_features - first_output);
+  const auto copy = [&](int64_t row, const float* out) {
+    std::memcpy(args.y.row(row) + first_output, out,
+                static_cast<size_t>(n_outputs) * sizeof(float));
+  };
+  multiply_rows(kernel, weight, packed, args.x.rows, n_digits(weight.format, args.activations),
+                {panels, static_cast<size_t>(n_panels)}, copy);
 }
 
 }  // namespace

@@ -34,6 +34,30 @@ inline int64_t n_digits(Format format, Activations activations) {
 // row more never costs a second pass over the weights for itself alone.
 int64_t tile_rows(int64_t rows, int64_t n_digits);
 
+// Rows of packed x times panels, in calls of tile_rows() rows; on_row(row, out) gets each row's
+// n_panels * 32 values as soon as they are there, and may change them.
+template <typename OnRow>
+void multiply_rows(const MatmulKernel& kernel, const Linear& weight, const std::byte* packed_x,
+                   int64_t rows, int64_t n_digits, std::span<const std::byte* const> panels,
+                   const OnRow& on_row) {
+  alignas(kAlignment) float out[kTileValues];
+  const auto n_panels = static_cast<int64_t>(panels.size());
+  const int64_t block = tile_rows(rows, n_digits);
+  for (int64_t first = 0; first < rows; first += block) {
+    const int64_t n = block < rows - first ? block : rows - first;
+    kernel.run({.x = packed_x,
+                .first_row = first,
+                .n_rows = n,
+                .in_features = weight.in_features,
+                .n_steps = weight.n_steps(),
+                .n_digits = n_digits,
+                .panels = panels.data(),
+                .n_panels = n_panels,
+                .out = out});
+    for (int64_t r = 0; r < n; ++r) on_row(first + r, out + r * n_panels * kPanelOutputs);
+  }
+}
+
 // Panels of one task: as many as fit, but leave every thread some tasks.
 int64_t panels_per_task(int64_t rows, int64_t n_digits, int64_t n_panels, int n_threads);
 

@@ -203,29 +203,16 @@ void multiply_gate_up(const MoeKernel& moe, const Group& group, int64_t first_pa
     panels[p] = gate.panel(first_panel + p);
     panels[n_panels + p] = up.panel(first_panel + p);
   }
-  alignas(kAlignment) float out[kTileValues];
   const int64_t width = n_panels * kPanelOutputs;
   const int64_t first_output = first_panel * kPanelOutputs;
   const int64_t n_outputs = std::min(width, gate.out_features - first_output);
-  const int64_t block = tile_rows(group.n_rows(), group.n_digits);
-  for (int64_t first = 0; first < group.n_rows(); first += block) {
-    const int64_t n = std::min(block, group.n_rows() - first);
-    group.kernel->run({.x = group.x,
-                       .first_row = first,
-                       .n_rows = n,
-                       .in_features = gate.in_features,
-                       .n_steps = gate.n_steps(),
-                       .n_digits = group.n_digits,
-                       .panels = panels,
-                       .n_panels = 2 * n_panels,
-                       .out = out});
-    for (int64_t r = 0; r < n; ++r) {
-      float* row = out + r * 2 * width;
-      moe.silu_mul(row, row + width, n_outputs);
-      std::memcpy(group.hidden + (first + r) * gate.out_features + first_output, row,
-                  static_cast<size_t>(n_outputs) * sizeof(float));
-    }
-  }
+  const auto join = [&](int64_t row, float* out) {
+    moe.silu_mul(out, out + width, n_outputs);
+    std::memcpy(group.hidden + row * gate.out_features + first_output, out,
+                static_cast<size_t>(n_outputs) * sizeof(float));
+  };
+  multiply_rows(*group.kernel, gate, group.x, group.n_rows(), group.n_digits,
+                {panels, static_cast<size_t>(2 * n_panels)}, join);
 }
 
 // The group's rows of expert_out = down hidden, for n_panels x 32 outputs.
@@ -234,28 +221,15 @@ void multiply_down(const ExpertsArgs& args, const Group& group, int64_t first_pa
   const Linear& down = group.expert->down;
   const std::byte* panels[kMaxTilePanels];
   for (int64_t p = 0; p < n_panels; ++p) panels[p] = down.panel(first_panel + p);
-  alignas(kAlignment) float out[kTileValues];
-  const int64_t width = n_panels * kPanelOutputs;
   const int64_t first_output = first_panel * kPanelOutputs;
-  const int64_t n_outputs = std::min(width, down.out_features - first_output);
-  const int64_t block = tile_rows(group.n_rows(), group.n_digits);
-  for (int64_t first = 0; first < group.n_rows(); first += block) {
-    const int64_t n = std::min(block, group.n_rows() - first);
-    group.kernel->run({.x = group.packed_hidden,
-                       .first_row = first,
-                       .n_rows = n,
-                       .in_features = down.in_features,
-                       .n_steps = down.n_steps(),
-                       .n_digits = group.n_digits,
-                       .panels = panels,
-                       .n_panels = n_panels,
-                       .out = out});
-    for (int64_t r = 0; r < n; ++r) {
-      const int64_t slot = group.slots[static_cast<size_t>(first + r)];
-      std::memcpy(args.expert_out.row(slot) + first_output, out + r * width,
-                  static_cast<size_t>(n_outputs) * sizeof(float));
-    }
-  }
+  const int64_t n_outputs = std::min(n_panels * kPanelOutputs, down.out_features - first_output);
+  const auto copy = [&](int64_t row, const float* out) {
+    const int64_t slot = group.slots[static_cast<size_t>(row)];
+    std::memcpy(args.expert_out.row(slot) + first_output, out,
+                static_cast<size_t>(n_outputs) * sizeof(float));
+  };
+  multiply_rows(*group.kernel, down, group.packed_hidden, group.n_rows(), group.n_digits,
+                {panels, static_cast<size_t>(n_panels)}, copy);
 }
 
 void merge_row(const MoeKernel& moe, const ExpertsArgs& args, int64_t row) {
