@@ -1,4 +1,4 @@
-# dbrx_floor(name LIBS ...): the library dbrx_<name> of src/<name>/**.cc, its test binary test_<name> of
+# dbrx_floor(name LIBS ... [TEST_LIBS ...]): the library dbrx_<name> of src/<name>/**.cc, its test binary test_<name> of
 # *_test.cc and its benchmark binary bench_<name> of *_bench.cc. A floor's own name in LIBS means its
 # library. New files are found by name; the suffix of a kernel file is its compile flag.
 # Without exceptions there is no reference to their personality routine, a weak symbol, in such an object.
@@ -20,7 +20,7 @@ if(DBRX_BENCH)
 endif()
 
 function(dbrx_floor name)
-  cmake_parse_arguments(arg "" "" "LIBS" ${ARGN})
+  cmake_parse_arguments(arg "" "" "LIBS;TEST_LIBS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cc)
   set(tests ${sources})
   set(benches ${sources})
@@ -46,7 +46,7 @@ function(dbrx_floor name)
 
   if(DBRX_TESTS AND tests)
     add_executable(test_${name} ${tests})
-    target_link_libraries(test_${name} PRIVATE dbrx_${name} GTest::gtest_main)
+    target_link_libraries(test_${name} PRIVATE dbrx_${name} ${arg_TEST_LIBS} GTest::gtest_main)
     gtest_discover_tests(test_${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR} TEST_PREFIX "${name}."
                          DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 300)
   endif()

@@ -68,6 +68,7 @@ bool Engine::State::admit() {
       sequence.owner = entry.get();
       sequence.choice = choice++;
       if (tokenizer != nullptr) sequence.text.emplace(*tokenizer, *entry->request, entry->stops);
+      if (entry->request->grammar) sequence.grammar = entry->request->grammar->start();
       scheduler.add(sequence);
     }
     active.push_back(std::move(entry));
@@ -153,21 +154,55 @@ void Engine::State::sample() {
   CHECK_LE(sampled.size() * vocab, output.logits.size());
   context.pool.run(scratch.size(), [&](size_t worker) {
     for (size_t i = worker; i < sampled.size(); i += scratch.size()) {
-      const Sequence& sequence = *sampled[i];
-      const ActiveRequest& owner = *sequence.owner;
-      const Request& request = *owner.request;
-      collect_banned(sequence, banned[worker]);
-      const SampleArgs args{
-          .logits = std::span(output.logits).subspan(i * vocab, vocab),
-          .params = request.sampling,
-          .prompt = request.prompt,
-          .generated = sequence.generated,
-          .banned = banned[worker],
-          .uniform = philox_uniform(owner.seed, sequence.choice, sequence.n_tokens()),
-          .top_logprobs = request.top_logprobs};
-      if (!sampler.sample(args, scratch[worker], samples[i])) samples[i].id = -1;
+      const auto logits = std::span(output.logits).subspan(i * vocab, vocab);
+      if (!choose(*sampled[i], logits, worker, samples[i])) samples[i].id = -1;
     }
   });
+}
+
+// Chooses the sequence's next token and tells its grammar. False: none can be chosen.
+bool Engine::State::choose(Sequence& sequence, std::span<const float> logits, size_t worker,
+                           TokenInfo& out) {
+  const ActiveRequest& owner = *sequence.owner;
+  const Request& request = *owner.request;
+  collect_banned(sequence, banned[worker]);
+  SampleArgs args{.logits = logits,
+                  .params = request.sampling,
+                  .prompt = request.prompt,
+                  .generated = sequence.generated,
+                  .banned = banned[worker],
+                  .uniform = philox_uniform(owner.seed, sequence.choice, sequence.n_tokens()),
+                  .top_logprobs = request.top_logprobs};
+  if (!sequence.grammar) return sampler.sample(args, scratch[worker], out);
+  try {
+    collect_allowed(sequence, allowed[worker]);
+    args.allowed = allowed[worker];
+    if (!sampler.sample(args, scratch[worker], out)) return false;
+    if (!is_stop(request, out.id)) sequence.grammar->accept(out.id);
+    return true;
+  } catch (const Error& error) {
+    sequence.grammar_error = error.what();
+    return false;
+  }
+}
+
+bool Engine::State::is_stop(const Request& request, int32_t token) const {
+  return contains(request.stop.stop_token_ids, token) ||
+         (!request.stop.ignore_eos && contains(options.eos_token_ids, token));
+}
+
+// What the grammar allows; the ids that end the choice are among it where the text may end.
+void Engine::State::collect_allowed(Sequence& sequence, std::vector<uint32_t>& ids) const {
+  const StopRules& rules = sequence.owner->request->stop;
+  const bool may_end = sequence.grammar->mask(ids);
+  const auto set = [&](int32_t id) {
+    uint32_t& word = ids[static_cast<size_t>(id) / 32];
+    const uint32_t bit = uint32_t{1} << (id % 32);
+    word = may_end ? word | bit : word & ~bit;
+  };
+  for (const int32_t id : rules.stop_token_ids) set(id);
+  if (rules.ignore_eos) return;
+  for (const int32_t id : options.eos_token_ids) set(id);
 }
 
 // The ids that would end the choice, as long as it must not end.
@@ -188,10 +223,11 @@ void Engine::State::emit() {
 
 void Engine::State::accept(Sequence& sequence, TokenInfo& info) {
   if (info.id < 0) {
-    finish(
-        sequence, FinishReason::error,
-        "no token could be chosen: the model computed a logit that is not a number, or every token "
-        "is excluded");
+    finish(sequence, FinishReason::error,
+           !sequence.grammar_error.empty()
+               ? sequence.grammar_error
+               : "no token could be chosen: the model computed a logit that is not a number, or "
+                 "every token is excluded");
     return;
   }
   clear_event();
@@ -205,21 +241,21 @@ void Engine::State::accept(Sequence& sequence, TokenInfo& info) {
 }
 
 // Adds the token's text to the event and says whether the choice ends with it: at a stop token, at
-// a stop string, else at max_tokens.
+// a stop string, where its grammar ends, else at max_tokens.
 std::optional<FinishReason> Engine::State::advance_text(Sequence& sequence, int32_t token) {
   const Request& request = *sequence.owner->request;
   const auto n = static_cast<int64_t>(sequence.generated.size());
-  const bool stopped = contains(request.stop.stop_token_ids, token) ||
-                       (!request.stop.ignore_eos && contains(options.eos_token_ids, token));
+  const bool stopped = is_stop(request, token);
+  const bool over = sequence.grammar && sequence.grammar->is_over();
   const bool full = n >= request.stop.max_tokens;
   bool matched = false;
   if (sequence.text) {
     TextStream& text = *sequence.text;
     matched = !stopped && text.push(token, n, event.text);
-    if (!matched && (stopped || full)) matched = text.finish(event.text);
+    if (!matched && (stopped || over || full)) matched = text.finish(event.text);
     event.stop_reason = text.found_stop();
   }
-  if (stopped || matched) return FinishReason::stop;
+  if (stopped || over || matched) return FinishReason::stop;
   if (full) return FinishReason::length;
   return std::nullopt;
 }

@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,9 @@ struct Engine::State {
 
   bool end_cancelled(bool all);
   void leave_queue(const ActiveRequest& owner);
+  bool choose(Sequence& sequence, std::span<const float> logits, size_t worker, TokenInfo& out);
+  bool is_stop(const Request& request, int32_t token) const;
+  void collect_allowed(Sequence& sequence, std::vector<uint32_t>& allowed) const;
   void collect_banned(const Sequence& sequence, std::vector<int32_t>& ids) const;
   void accept(Sequence& sequence, TokenInfo& info);
   std::optional<FinishReason> advance_text(Sequence& sequence, int32_t token);
@@ -68,9 +72,10 @@ struct Engine::State {
   Batch batch;
   StepOutput output;
   Sampler sampler;
-  std::vector<SampleScratch> scratch;        // per worker
-  std::vector<std::vector<int32_t>> banned;  // per worker
-  Event event;                               // the one being sent; keeps its memory
+  std::vector<SampleScratch> scratch;          // per worker
+  std::vector<std::vector<int32_t>> banned;    // per worker
+  std::vector<std::vector<uint32_t>> allowed;  // per worker, [ceil(vocab / 32)]
+  Event event;                                 // the one being sent; keeps its memory
   EngineStats counts;
   std::vector<Arrival> arrivals;  // being admitted
 

@@ -4,10 +4,13 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "text/grammar.h"
 
 namespace dbrx {
 
@@ -78,6 +81,9 @@ struct Request {
   SamplingParams sampling;
   std::optional<uint64_t> seed;  // missing: drawn at submit, and reported
   StopRules stop;
+  // The text follows it. A choice then ends when nothing can follow, or by a stop token that is
+  // possible only where the text may end: FinishReason::stop means that the text is complete.
+  std::shared_ptr<const Grammar> grammar;
   std::optional<int32_t> top_logprobs;  // report logprobs, with this many alternatives (0: none)
   bool skip_special_tokens = true;      // special tokens leave no text
   int32_t priority = 0;                 // lower runs first

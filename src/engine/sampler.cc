@@ -59,6 +59,9 @@ bool Sampler::process_logits(const SampleArgs& args, SampleScratch& scratch) con
   for (const auto& [id, bias] : args.params.logit_bias) l[static_cast<size_t>(id)] += bias;
   for (const int32_t id : masked_ids_) l[static_cast<size_t>(id)] = -kInfinity;
   for (const int32_t id : args.banned) l[static_cast<size_t>(id)] = -kInfinity;
+  for (size_t i = 0; i < l.size() && !args.allowed.empty(); ++i) {
+    if ((args.allowed[i / 32] >> (i % 32) & 1) == 0) l[i] = -kInfinity;
+  }
   return std::any_of(l.begin(), l.end(), [](double value) { return value > -kInfinity; });
 }
 

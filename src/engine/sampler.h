@@ -6,7 +6,8 @@
 //   presence     l - p                     ids generated at least once
 //   frequency    l - p * n                 n: times generated; together l - (n * frequency + presence)
 //   logit_bias   l + b                     each entry, in the order given
-//   mask         l = -inf                  ids that can't be (Sampler's constructor), banned ones
+//   mask         l = -inf                  ids that can't be (Sampler's constructor), banned ones,
+//                                          those that are not allowed
 //   temperature  0: the largest l wins, the lower id of equal ones; done. Otherwise
 //                w[i] = floor(2^45 exp((l[i] - max l) / T)), an unnormalised softmax
 //   top_k        the k largest l stay, the lower id of equal ones
@@ -39,7 +40,9 @@ struct SampleArgs {
   std::span<const int32_t> prompt;
   std::span<const int32_t> generated;
   std::span<const int32_t> banned;  // ids that this token may not be
-  double uniform = 0;               // in [0, 1)
+  // [ceil(vocab / 32)], bit i % 32 of word i / 32: whether it may be i. Empty: any.
+  std::span<const uint32_t> allowed = {};
+  double uniform = 0;  // in [0, 1)
   std::optional<int32_t> top_logprobs;
 };
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "engine/request.h"
@@ -30,6 +31,8 @@ struct Sequence {
   std::vector<int32_t> blocks;  // cache blocks, room for n_computed tokens and those of this step
   int64_t n_rows = 0;           // rows of it in this step; 0: not in the step
   std::optional<TextStream> text;  // empty without a tokenizer
+  std::optional<GrammarMatcher> grammar;
+  std::string grammar_error;  // why the grammar could not go on
 
   int64_t n_tokens() const;  // prompt and generated
   int32_t token(int64_t index) const;

@@ -111,6 +111,7 @@ inline Call copy(const Call& call) {
   to.sampling = from.sampling;
   to.seed = from.seed;
   to.stop = from.stop;
+  to.grammar = from.grammar;
   to.top_logprobs = from.top_logprobs;
   to.skip_special_tokens = from.skip_special_tokens;
   to.priority = from.priority;

@@ -86,6 +86,8 @@ void validate_request(const Request& request, const RequestLimits& limits) {
             "top_logprobs is ", *request.top_logprobs, "; it must be from 0 to ",
             limits.vocab_size);
   }
+  require(!request.grammar || request.stop.stop.empty(),
+          "stop: a stop string could cut the text before its grammar is satisfied; leave it out");
   validate_sampling(request.sampling);
   validate_ids(request, limits.vocab_size);
 }

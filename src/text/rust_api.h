@@ -15,6 +15,8 @@ extern "C" {
 
 struct DbrxTextTokenizer;
 struct DbrxTextTemplate;
+struct DbrxTextVocabulary;
+struct DbrxTextGrammar;
 
 enum DbrxTextStatus : int32_t {
   dbrx_text_ok = 0,
@@ -54,6 +56,16 @@ DbrxTextAnswer dbrx_text_template_open(DbrxTextSlice source, DbrxTextSlice confi
 void dbrx_text_template_close(DbrxTextTemplate* handle);
 DbrxTextAnswer dbrx_text_render(const DbrxTextTemplate* handle, const DbrxTextMessage* messages,
                                 size_t n_messages, int32_t add_generation_prompt);
+DbrxTextAnswer dbrx_text_vocabulary_open(const DbrxTextTokenizer* tokenizer, int32_t eos,
+                                         DbrxTextVocabulary** handle);
+void dbrx_text_vocabulary_close(DbrxTextVocabulary* handle);
+DbrxTextAnswer dbrx_text_grammar_open(const DbrxTextVocabulary* vocabulary, DbrxTextSlice kind,
+                                      DbrxTextSlice source, DbrxTextGrammar** handle);
+DbrxTextAnswer dbrx_text_grammar_start(const DbrxTextGrammar* grammar, DbrxTextGrammar** handle);
+void dbrx_text_grammar_close(DbrxTextGrammar* handle);
+DbrxTextAnswer dbrx_text_grammar_mask(DbrxTextGrammar* handle, uint32_t* mask, size_t n_words,
+                                      int32_t* may_end);
+DbrxTextAnswer dbrx_text_grammar_accept(DbrxTextGrammar* handle, int32_t token, int32_t* over);
 
 }  // extern "C"
 

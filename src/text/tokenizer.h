@@ -61,6 +61,7 @@ class Tokenizer {
   std::vector<Piece> split(std::string_view text) const;
 
  private:
+  friend class GrammarCompiler;  // compiles for the tokens that rust_ has
   struct Close {
     void operator()(DbrxTextTokenizer* handle) const;
   };

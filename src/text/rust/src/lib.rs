@@ -2,6 +2,7 @@
 //! function that frees results. Every function catches panics and answers with an error; nothing
 //! here throws, prints or starts threads. The C++ twin of these declarations is ../rust_api.h.
 
+mod grammar;
 mod json;
 mod template;
 mod tojson;
@@ -12,6 +13,7 @@ use std::ffi::c_int;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Once;
 
+use grammar::{Grammar, Vocabulary};
 use template::{Message, Template};
 use tokenizer::Tokenizer;
 
@@ -237,5 +239,103 @@ pub unsafe extern "C" fn dbrx_text_render(
             });
         }
         (*handle).render(&list, add_generation_prompt != 0).map(String::into_bytes)
+    })
+}
+
+/// Makes the tree of a tokenizer's tokens that grammars walk; `eos` is an id of it.
+///
+/// # Safety
+/// `tokenizer` is open, `handle` is writable.
+#[no_mangle]
+pub unsafe extern "C" fn dbrx_text_vocabulary_open(
+    tokenizer: *const Tokenizer,
+    eos: i32,
+    handle: *mut *mut Vocabulary,
+) -> Answer {
+    guarded(|| {
+        let vocabulary = Vocabulary::new((*tokenizer).tokens(), eos as u32)?;
+        *handle = Box::into_raw(Box::new(vocabulary));
+        Ok(Vec::new())
+    })
+}
+
+/// # Safety
+/// `handle` comes from `dbrx_text_vocabulary_open` and is closed once.
+#[no_mangle]
+pub unsafe extern "C" fn dbrx_text_vocabulary_close(handle: *mut Vocabulary) {
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(Box::from_raw(handle))));
+}
+
+/// Compiles a grammar; the kinds are those of `Vocabulary::compile`.
+///
+/// # Safety
+/// `vocabulary` is open, `kind` and `source` are readable, `handle` is writable.
+#[no_mangle]
+pub unsafe extern "C" fn dbrx_text_grammar_open(
+    vocabulary: *const Vocabulary,
+    kind: Slice,
+    source: Slice,
+    handle: *mut *mut Grammar,
+) -> Answer {
+    guarded(|| {
+        let grammar = (*vocabulary).compile(kind.text("the kind")?, source.text("the grammar")?)?;
+        *handle = Box::into_raw(Box::new(grammar));
+        Ok(Vec::new())
+    })
+}
+
+/// A copy of a grammar, for one text.
+///
+/// # Safety
+/// `grammar` is open and nobody changes it, `handle` is writable.
+#[no_mangle]
+pub unsafe extern "C" fn dbrx_text_grammar_start(
+    grammar: *const Grammar,
+    handle: *mut *mut Grammar,
+) -> Answer {
+    guarded(|| {
+        *handle = Box::into_raw(Box::new((*grammar).start()));
+        Ok(Vec::new())
+    })
+}
+
+/// # Safety
+/// `handle` comes from one of the two functions above and is closed once.
+#[no_mangle]
+pub unsafe extern "C" fn dbrx_text_grammar_close(handle: *mut Grammar) {
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(Box::from_raw(handle))));
+}
+
+/// Sets the mask of the next token (`Grammar::mask`) and `*may_end`.
+///
+/// # Safety
+/// `handle` is open and nobody else uses it; `mask` has `n_words` writable words.
+#[no_mangle]
+pub unsafe extern "C" fn dbrx_text_grammar_mask(
+    handle: *mut Grammar,
+    mask: *mut u32,
+    n_words: usize,
+    may_end: *mut c_int,
+) -> Answer {
+    guarded(|| {
+        let mask = std::slice::from_raw_parts_mut(mask, n_words);
+        *may_end = (*handle).mask(mask)? as c_int;
+        Ok(Vec::new())
+    })
+}
+
+/// Takes the next token; `*over` != 0: nothing can follow.
+///
+/// # Safety
+/// `handle` is open and nobody else uses it.
+#[no_mangle]
+pub unsafe extern "C" fn dbrx_text_grammar_accept(
+    handle: *mut Grammar,
+    token: i32,
+    over: *mut c_int,
+) -> Answer {
+    guarded(|| {
+        *over = (*handle).accept(token as u32)? as c_int;
+        Ok(Vec::new())
     })
 }

@@ -82,6 +82,10 @@ impl Tokenizer {
         table
     }
 
+    pub fn tokens(&self) -> &[(Vec<u8>, bool)] {
+        &self.tokens
+    }
+
     pub fn encode_text(&self, text: &str, ids: &mut Vec<i32>) -> Outcome<()> {
         let refused = |why: &str| {
             Failure(Status::InvalidArgument, format!("the text can't be tokenized: {why}"))

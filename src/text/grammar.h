@@ -1,0 +1,92 @@
+// Which tokens may come next, when a text must follow a grammar: structured output and tool calls.
+// A token is allowed when its bytes can go on in the grammar; special tokens never are, unless a
+// Lark grammar names them. The work is llguidance's (rust/src/grammar.rs).
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+
+#include "text/tokenizer.h"
+
+struct DbrxTextGrammar;
+struct DbrxTextVocabulary;
+
+namespace dbrx {
+
+enum class GrammarKind {
+  json_schema,  // a JSON Schema; what can't be honoured of it is refused
+  regex,        // the whole text, in the syntax of Rust's regex crate without look-around
+  choice,       // a JSON list of strings
+  lark,         // llguidance's dialect of Lark
+};
+
+struct CloseGrammar {
+  void operator()(DbrxTextGrammar* handle) const;
+};
+using GrammarHandle = std::unique_ptr<DbrxTextGrammar, CloseGrammar>;
+
+// Where one text stands in its grammar. Movable; used by one thread at a time.
+class GrammarMatcher {
+ public:
+  // Sets bit i % 32 of word i / 32 for each token id i that may come next; true when the text may
+  // end here. An end-of-text id is never set. Throws Error(resource_exhausted or internal).
+  bool mask(std::span<uint32_t> allowed);
+
+  // Takes a token that the mask allowed. Throws Error as mask does.
+  void accept(int32_t token);
+
+  // Whether nothing can follow.
+  bool is_over() const { return over_; }
+
+ private:
+  friend class Grammar;
+  GrammarHandle rust_;
+  bool over_ = false;
+};
+
+// A compiled grammar. Immutable; may be shared by threads.
+class Grammar {
+ public:
+  GrammarMatcher start() const;
+
+ private:
+  friend class GrammarCompiler;
+  explicit Grammar(GrammarHandle rust) : rust_(std::move(rust)) {}
+
+  GrammarHandle rust_;
+};
+
+// Compiles grammars for one tokenizer and keeps the last ones. May be called from several threads.
+class GrammarCompiler {
+ public:
+  // eos_id: any id that ends a text, below tokenizer.n_ids(). Takes about a tenth of a second for a
+  // vocabulary of 100K.
+  GrammarCompiler(const Tokenizer& tokenizer, int32_t eos_id);
+
+  // Throws Error(invalid_argument) saying what is wrong with the source, or that it would cost too
+  // much. The work is bounded to about 0.1 s.
+  std::shared_ptr<const Grammar> compile(GrammarKind kind, std::string_view source);
+
+ private:
+  struct Close {
+    void operator()(DbrxTextVocabulary* handle) const;
+  };
+  struct Entry {
+    std::string key;
+    std::shared_ptr<const Grammar> grammar;
+  };
+
+  std::unique_ptr<DbrxTextVocabulary, Close> rust_;
+  std::mutex mutex_;
+  std::list<Entry> recent_;  // the one used last in front
+  std::unordered_map<std::string_view, std::list<Entry>::iterator> by_key_;
+};
+
+}  // namespace dbrx
