@@ -248,7 +248,7 @@ def test_bad_requests_name_the_parameter(client, model):
     assert refusal(client, model, messages=[]).param == "messages"
     assert refusal(client, model, messages=[{"role": "tool", "content": "x"}]).param == "messages[0].role"
     assert refusal(client, model, tools=[{"type": "function"}]).code == "unsupported_parameter"
-    assert refusal(client, model, response_format={"type": "json_object"}).param == "response_format"
+    assert refusal(client, model, response_format={"type": "xml"}).param == "response_format.type"
     assert refusal(client, model, max_new_tokens=5).param == "max_new_tokens"
     error = refusal(client, model, max_tokens=10_000_000)
     assert error.code == "context_length_exceeded"

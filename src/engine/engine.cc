@@ -92,6 +92,8 @@ int64_t Engine::max_context() const { return state_->options.max_context; }
 
 int64_t Engine::max_queued_requests() const { return state_->options.max_queued_requests; }
 
+std::span<const int32_t> Engine::eos_token_ids() const { return state_->options.eos_token_ids; }
+
 SubmitResult Engine::submit(std::shared_ptr<Request> request) { return submit_all({&request, 1}); }
 
 SubmitResult Engine::submit_all(std::span<const std::shared_ptr<Request>> requests) {

@@ -51,6 +51,7 @@ class Engine {
 
   int64_t max_context() const;
   int64_t max_queued_requests() const;
+  std::span<const int32_t> eos_token_ids() const;  // of the options
 
   // Queues a request. Throws Error(invalid_argument) when it can never run (empty prompt, id
   // outside the vocabulary, longer than the context or than the cache, bad parameters).

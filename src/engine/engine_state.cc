@@ -249,6 +249,7 @@ std::optional<FinishReason> Engine::State::advance_text(Sequence& sequence, int3
   const bool over = sequence.grammar && sequence.grammar->is_over();
   const bool full = n >= request.stop.max_tokens;
   bool matched = false;
+  event.stop_token = stopped;
   if (sequence.text) {
     TextStream& text = *sequence.text;
     matched = !stopped && text.push(token, n, event.text);
@@ -280,6 +281,7 @@ void Engine::State::clear_event() {
   event.tokens.clear();
   event.error.clear();
   event.stop_reason.clear();
+  event.stop_token = false;
 }
 
 // Fills in the rest of the event and hands it to the sink. The blocks of a choice that ends are

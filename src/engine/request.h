@@ -67,6 +67,7 @@ struct Event {
   std::optional<FinishReason> finish;
   std::string error;        // with FinishReason::error: what happened
   std::string stop_reason;  // the stop string that ended the choice, if one did
+  bool stop_token = false;  // the last of `tokens` ended the choice; it leaves no text
   bool last = false;
   Usage usage;
   uint64_t seed = 0;  // the seed used

@@ -183,7 +183,22 @@ StopRules Completion::stop_rules(int64_t n_prompt) const {
   return rules;
 }
 
+std::shared_ptr<const Grammar> Completion::compile_grammar() const {
+  if (!request_.grammar) return nullptr;
+  const GrammarSource& source = *request_.grammar;
+  if (services_.grammars == nullptr) {
+    throw ApiError(400, source.param + ": this model has no end-of-text token, so no grammar",
+                   source.param, "unsupported_parameter");
+  }
+  try {
+    return services_.grammars->compile(source.kind, source.text);
+  } catch (const Error& error) {
+    throw to_api_error(Error(error.code(), source.param + ": " + error.what()), source.param);
+  }
+}
+
 Completion::Requests Completion::make_requests() {
+  const std::shared_ptr<const Grammar> grammar = compile_grammar();
   std::vector<std::vector<int32_t>> prompts = tokenize();
   Requests requests;
   for (size_t i = 0; i < prompts.size(); ++i) {
@@ -193,6 +208,7 @@ Completion::Requests Completion::make_requests() {
     request->prompt = std::move(prompts[i]);
     request->n_choices = request_.n;
     request->sampling = request_.sampling;
+    request->grammar = grammar;
     request->seed = seed_;
     request->top_logprobs = request_.top_logprobs;
     request->skip_special_tokens = request_.skip_special_tokens;
@@ -325,7 +341,7 @@ void Completion::handle(Arrival& arrival) {
     return fail(ApiError(500, event.error, "", "internal_error"));
   }
   // A token that ends the choice is no part of its text.
-  if (event.finish == FinishReason::stop && event.stop_reason.empty()) event.tokens.clear();
+  if (event.stop_token) event.tokens.clear();
   auto choice = static_cast<int32_t>(arrival.request) * request_.n + event.choice;
   if (request_.stream) {
     stream_event(choice, event);

@@ -44,6 +44,7 @@ class Completion : public std::enable_shared_from_this<Completion> {
   void check_text_size() const;
   std::vector<std::vector<int32_t>> tokenize() const;
   Requests make_requests();
+  std::shared_ptr<const Grammar> compile_grammar() const;
   StopRules stop_rules(int64_t n_prompt_tokens) const;
   void check_answer_size(const Requests& requests) const;
   void submit(const Requests& requests);

@@ -218,6 +218,7 @@ CompletionRequest parse_completion_request(Endpoint endpoint, std::string_view b
   request.n = parse_n(fields, request.prompts.size(), options);
   request.sampling = parse_sampling(fields, options.n_ids);
   request.stop = parse_stop_rules(fields, options.n_ids);
+  request.grammar = parse_structured_output(fields, request.ignored);
   request.seed = fields.integer("seed", kMinInt64, kMaxInt64);
   request.top_logprobs = parse_logprobs(endpoint, fields);
   request.skip_special_tokens = fields.boolean("skip_special_tokens").value_or(true);

@@ -11,6 +11,7 @@
 
 #include "engine/request.h"
 #include "server/openai_params.h"
+#include "server/structured_output.h"
 #include "text/chat_template.h"
 
 namespace dbrx {
@@ -35,6 +36,7 @@ struct CompletionRequest {
   int32_t n = 1;  // choices per prompt
   SamplingParams sampling;
   StopRules stop;  // max_tokens is set once the prompt's length is known
+  std::optional<GrammarSource> grammar;
   std::optional<int64_t> seed;
   std::optional<int32_t> top_logprobs;
   bool stream = false;

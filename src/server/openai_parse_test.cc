@@ -126,6 +126,8 @@ TEST(OpenAiParse, RefusesWrongTypesOfEveryUsedParameter) {
     if (parameter.chat != Support::used) continue;
     const std::string name(parameter.name);
     for (const char* wrong : {R"({"a": [1]})", "[[[]]]"}) {
+      const bool is_schema = name == "guided_json" || name == "json_schema";
+      if (is_schema && *wrong == '{') continue;  // an object is one, good or bad
       const std::string field = "\"" + name + "\": " + wrong;
       EXPECT_TRUE(chat_refusal(field).starts_with(name)) << field;
     }
@@ -155,6 +157,41 @@ TEST(OpenAiParse, ReadsStopStrings) {
         R"(["1","2","3","4","5","6","7","8","9","a","b","c","d","e","f","g","h"])"}) {
     EXPECT_TRUE(chat_refusal(std::string(R"("stop": )") + wrong).starts_with("stop|")) << wrong;
   }
+}
+
+TEST(OpenAiParse, ReadsEveryEnvelopeOfStructuredOutput) {
+  const auto source = [](const std::string& fields) { return chat(fields).grammar.value(); };
+  for (const char* fields :
+       {R"("response_format": {"type": "json_schema",
+            "json_schema": {"name": "n", "strict": true, "schema": {"type": "null"}}})",
+        R"("response_format": {"type": "json_schema", "schema": {"type": "null"}})",
+        R"("response_format": {"type": "json_object", "schema": {"type": "null"}})",
+        R"("structured_outputs": {"json": {"type": "null"}})",
+        R"("structured_outputs": {"json": "{\"type\":\"null\"}"})",
+        R"("guided_json": {"type": "null"})", R"("json_schema": {"type": "null"})"}) {
+    EXPECT_EQ(source(fields).kind, GrammarKind::json_schema) << fields;
+    EXPECT_EQ(source(fields).text, R"({"type":"null"})") << fields;
+  }
+  EXPECT_EQ(source(R"("response_format": {"type": "json_object"})").text, R"({"type": "object"})");
+  EXPECT_EQ(source(R"("guided_regex": "a+")").kind, GrammarKind::regex);
+  EXPECT_EQ(source(R"("structured_outputs": {"choice": ["a", "b"]})").text, R"(["a","b"])");
+  EXPECT_EQ(source(R"("structured_outputs": {"grammar": "start: \"a\""})").kind, GrammarKind::lark);
+  EXPECT_FALSE(chat(R"("response_format": {"type": "text"})").grammar);
+  EXPECT_EQ(chat(R"("structured_outputs": {"json": {}, "backend": "x"})").ignored,
+            std::vector<std::string>{"structured_outputs.backend"});
+}
+
+TEST(OpenAiParse, RefusesStructuredOutputThatMeansNothing) {
+  for (const char* fields :
+       {R"("response_format": {"type": "xml"})", R"("response_format": {})",
+        R"("response_format": {"type": "json_schema"})",
+        R"("response_format": {"type": "json_schema", "json_schema": {"name": "n"}})"}) {
+    EXPECT_TRUE(chat_refusal(fields).starts_with("response_format")) << fields;
+  }
+  EXPECT_TRUE(chat_refusal(R"("guided_choice": [])").starts_with("guided_choice|"));
+  EXPECT_NE(chat_refusal(R"("guided_grammar": "root ::= \"a\"")").find("GBNF"), std::string::npos);
+  EXPECT_NE(chat_refusal(R"("guided_regex": "a", "json_schema": {})").find("bound by guided_regex"),
+            std::string::npos);
 }
 
 TEST(OpenAiParse, BoundsTheLengthOfStopStrings) {
@@ -302,8 +339,6 @@ TEST(OpenAiParams, RefusesKnownParametersUnlessTheyAskForNothing) {
       "response_format": {"type": "text"}, "prediction": {"type": "content"}, "modalities": ["text"], "service_tier": "auto",
       "add_generation_prompt": true, "length_penalty": 1, "suffix": "", "audio": null)"),
             "accepted");
-  EXPECT_TRUE(chat_refusal(R"("response_format": {"type": "json_object"})")
-                  .starts_with("response_format|"));
   EXPECT_TRUE(
       chat_refusal(R"("add_generation_prompt": false)").starts_with("add_generation_prompt|"));
   EXPECT_TRUE(chat_refusal(R"("best_of": 2)").starts_with("best_of|"));

@@ -12,6 +12,7 @@
 #include "server/openai_parse.h"
 #include "server/text_workers.h"
 #include "text/chat_template.h"
+#include "text/grammar.h"
 #include "text/tokenizer.h"
 
 namespace dbrx {
@@ -30,6 +31,7 @@ struct OpenAiServices {
   Engine& engine;
   const Tokenizer& tokenizer;
   std::optional<ChatTemplate> chat_template;
+  GrammarCompiler* grammars = nullptr;  // null when the model has no end-of-text token
   TextWorkers& workers;
   std::vector<std::string> model_names;  // the first one is the default
   std::string system_fingerprint;

@@ -68,6 +68,13 @@ size_t longest_token(const Tokenizer& tokenizer) {
   return n_bytes;
 }
 
+std::optional<GrammarCompiler> make_grammars(const Engine& engine, const Tokenizer& tokenizer) {
+  for (const int32_t id : engine.eos_token_ids()) {
+    if (id < tokenizer.n_ids()) return std::make_optional<GrammarCompiler>(tokenizer, id);
+  }
+  return std::nullopt;
+}
+
 HttpResponse json_response(const json::object& object) {
   HttpResponse response;
   response.headers = {{"Content-Type", "application/json"}};
@@ -81,9 +88,11 @@ struct Server::State {
   State(ServerOptions options_in, Engine& engine, const Tokenizer& tokenizer,
         std::optional<ChatTemplate> chat_template)
       : options(std::move(options_in)),
+        grammars(make_grammars(engine, tokenizer)),
         services{.engine = engine,
                  .tokenizer = tokenizer,
                  .chat_template = std::move(chat_template),
+                 .grammars = grammars ? &*grammars : nullptr,
                  .workers = workers,
                  .model_names = options.model_names,
                  .system_fingerprint = options.system_fingerprint,
@@ -110,6 +119,7 @@ struct Server::State {
   void refuse_if_at_fault();
 
   ServerOptions options;
+  std::optional<GrammarCompiler> grammars;
   OpenAiServices services;
   EngineWatch watch;
   std::mutex fault_mutex;

@@ -52,11 +52,19 @@ GrammarMatcher Grammar::start() const {
   return matcher;
 }
 
-GrammarCompiler::GrammarCompiler(const Tokenizer& tokenizer, int32_t eos_id) {
+GrammarCompiler::GrammarCompiler(const Tokenizer& tokenizer, int32_t eos_id)
+    : tokenizer_(tokenizer), eos_id_(eos_id) {
   CHECK(eos_id >= 0 && eos_id < tokenizer.n_ids());
-  DbrxTextVocabulary* handle = nullptr;
-  const rust::Payload done(dbrx_text_vocabulary_open(tokenizer.rust_.get(), eos_id, &handle));
-  rust_.reset(handle);
+}
+
+// The tree of a vocabulary of 100K tokens takes a moment that a start without grammars should not.
+DbrxTextVocabulary* GrammarCompiler::vocabulary() {
+  std::call_once(opened_, [this] {
+    DbrxTextVocabulary* handle = nullptr;
+    const rust::Payload done(dbrx_text_vocabulary_open(tokenizer_.rust_.get(), eos_id_, &handle));
+    rust_.reset(handle);
+  });
+  return rust_.get();
 }
 
 std::shared_ptr<const Grammar> GrammarCompiler::compile(GrammarKind kind, std::string_view source) {
@@ -75,7 +83,7 @@ std::shared_ptr<const Grammar> GrammarCompiler::compile(GrammarKind kind, std::s
     }
   }
   DbrxTextGrammar* handle = nullptr;
-  const rust::Payload done(dbrx_text_grammar_open(rust_.get(), rust::slice(kind_name(kind)),
+  const rust::Payload done(dbrx_text_grammar_open(vocabulary(), rust::slice(kind_name(kind)),
                                                   rust::slice(source), &handle));
   GrammarHandle rust(handle);
   const std::shared_ptr<const Grammar> grammar(new Grammar(std::move(rust)));

@@ -66,8 +66,7 @@ class Grammar {
 // Compiles grammars for one tokenizer and keeps the last ones. May be called from several threads.
 class GrammarCompiler {
  public:
-  // eos_id: any id that ends a text, below tokenizer.n_ids(). Takes about a tenth of a second for a
-  // vocabulary of 100K.
+  // eos_id: any id that ends a text, below tokenizer.n_ids(). The tokenizer outlives the compiler.
   GrammarCompiler(const Tokenizer& tokenizer, int32_t eos_id);
 
   // Throws Error(invalid_argument) saying what is wrong with the source, or that it would cost too
@@ -83,9 +82,14 @@ class GrammarCompiler {
     std::shared_ptr<const Grammar> grammar;
   };
 
-  std::unique_ptr<DbrxTextVocabulary, Close> rust_;
-  std::mutex mutex_;
-  std::list<Entry> recent_;  // the one used last in front
+  DbrxTextVocabulary* vocabulary();
+
+  const Tokenizer& tokenizer_;
+  int32_t eos_id_;
+  std::once_flag opened_;
+  std::unique_ptr<DbrxTextVocabulary, Close> rust_;  // made when it is first needed
+  std::mutex mutex_;                                 // guards what is below
+  std::list<Entry> recent_;                          // the one used last in front
   std::unordered_map<std::string_view, std::list<Entry>::iterator> by_key_;
 };
 

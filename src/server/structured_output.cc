@@ -1,0 +1,139 @@
+#include "server/structured_output.h"
+
+#include <algorithm>
+#include <initializer_list>
+
+#include "server/api_error.h"
+#include "server/openai_params.h"
+
+namespace dbrx {
+namespace json = boost::json;
+namespace {
+
+using Sources = std::vector<GrammarSource>;
+
+constexpr const char* kObjectSchema = R"({"type": "object"})";
+
+void note_unknown(const json::object& object, const std::string& prefix,
+                  std::initializer_list<std::string_view> known,
+                  std::vector<std::string>& ignored) {
+  for (const auto& [key, value] : object) {
+    if (value.is_null()) continue;
+    if (std::find(known.begin(), known.end(), std::string_view(key)) != known.end()) continue;
+    add_ignored(ignored, prefix + std::string(key));
+  }
+}
+
+// A schema, as JSON or, with vLLM, as a text of JSON.
+void add_schema(const json::value* value, const std::string& param, Sources& sources) {
+  if (!value) return;
+  if (const json::string* text = value->if_string()) {
+    sources.push_back({GrammarKind::json_schema, std::string(*text), param});
+  } else if (value->is_object() || value->is_bool()) {
+    sources.push_back({GrammarKind::json_schema, json::serialize(*value), param});
+  } else {
+    bad_value(param, "a JSON schema", *value);
+  }
+}
+
+void add_choice(const json::value* value, const std::string& param, Sources& sources) {
+  if (!value) return;
+  const bool valid =
+      value->is_array() && !value->get_array().empty() &&
+      std::all_of(value->get_array().begin(), value->get_array().end(),
+                  [](const json::value& v) { return v.is_string() && !v.get_string().empty(); });
+  if (!valid) bad_value(param, "a list of at least one string, none of them empty", *value);
+  sources.push_back({GrammarKind::choice, json::serialize(*value), param});
+}
+
+void add_text(GrammarKind kind, const std::optional<std::string>& text, const std::string& param,
+              Sources& sources) {
+  if (!text) return;
+  if (text->empty()) throw ApiError(400, param + ": is empty", param, "invalid_value");
+  if (kind == GrammarKind::lark && text->find("::=") != std::string::npos) {
+    throw ApiError(400,
+                   param +
+                       ": looks like GBNF (::=); this server reads Lark, where a rule is "
+                       "written \"name: ...\" and the first one is \"start\"",
+                   param, "invalid_value");
+  }
+  sources.push_back({kind, *text, param});
+}
+
+void add_response_format(const json::value* value, Sources& sources,
+                         std::vector<std::string>& ignored) {
+  if (!value) return;
+  if (!value->is_object()) bad_value("response_format", "an object with a type", *value);
+  const json::object& object = value->get_object();
+  const JsonFields format(object, "response_format.");
+  note_unknown(object, "response_format.", {"type", "json_schema", "schema"}, ignored);
+  const std::string type = format.string("type").value_or("");
+  if (type == "text") return;
+  if (type != "json_object" && type != "json_schema") {
+    const json::value* found = format.find("type");
+    bad_value("response_format.type", R"("text", "json_object" or "json_schema")",
+              found ? *found : json::value(nullptr));
+  }
+  if (const json::value* schema = format.find("schema")) {  // llama.cpp's form
+    return add_schema(schema, "response_format.schema", sources);
+  }
+  if (type == "json_object") {
+    sources.push_back({GrammarKind::json_schema, kObjectSchema, "response_format"});
+    return;
+  }
+  const json::value* inner = format.find("json_schema");
+  if (!inner || !inner->is_object() || !inner->get_object().contains("schema")) {
+    bad_value("response_format.json_schema", "an object with a schema",
+              inner ? *inner : json::value(nullptr));
+  }
+  note_unknown(inner->get_object(), "response_format.json_schema.",
+               {"name", "description", "schema", "strict"}, ignored);
+  const JsonFields fields(inner->get_object(), "response_format.json_schema.");
+  fields.string("name");
+  fields.boolean("strict");  // either way the answer satisfies the schema
+  add_schema(fields.find("schema"), "response_format.json_schema.schema", sources);
+}
+
+void add_structured_outputs(const json::value* value, Sources& sources,
+                            std::vector<std::string>& ignored) {
+  if (!value) return;
+  const char* expected = "an object with json, json_object, regex, choice or grammar";
+  if (!value->is_object()) bad_value("structured_outputs", expected, *value);
+  const size_t n_before = sources.size();
+  const std::string prefix = "structured_outputs.";
+  const JsonFields fields(value->get_object(), prefix);
+  note_unknown(value->get_object(), prefix, {"json", "json_object", "regex", "choice", "grammar"},
+               ignored);
+  add_schema(fields.find("json"), prefix + "json", sources);
+  if (fields.boolean("json_object").value_or(false)) {
+    sources.push_back({GrammarKind::json_schema, kObjectSchema, prefix + "json_object"});
+  }
+  add_text(GrammarKind::regex, fields.string("regex"), prefix + "regex", sources);
+  add_choice(fields.find("choice"), prefix + "choice", sources);
+  add_text(GrammarKind::lark, fields.string("grammar"), prefix + "grammar", sources);
+  if (sources.size() == n_before) bad_value("structured_outputs", expected, *value);
+}
+
+}  // namespace
+
+std::optional<GrammarSource> parse_structured_output(const JsonFields& fields,
+                                                     std::vector<std::string>& ignored) {
+  Sources sources;
+  add_response_format(fields.find("response_format"), sources, ignored);
+  add_structured_outputs(fields.find("structured_outputs"), sources, ignored);
+  add_schema(fields.find("guided_json"), "guided_json", sources);
+  add_text(GrammarKind::regex, fields.string("guided_regex"), "guided_regex", sources);
+  add_choice(fields.find("guided_choice"), "guided_choice", sources);
+  add_text(GrammarKind::lark, fields.string("guided_grammar"), "guided_grammar", sources);
+  add_schema(fields.find("json_schema"), "json_schema", sources);
+  if (sources.empty()) return std::nullopt;
+  if (sources.size() > 1) {
+    throw ApiError(400,
+                   sources[1].param + ": the answer is bound by " + sources[0].param +
+                       " already; give one of them",
+                   sources[1].param, "invalid_value");
+  }
+  return std::move(sources.front());
+}
+
+}  // namespace dbrx
