@@ -1,6 +1,11 @@
 #include "server/api_error.h"
 
+#include <spdlog/spdlog.h>
+
 #include <boost/json.hpp>
+#include <new>
+
+#include "server/openai_params.h"
 
 namespace dbrx {
 namespace json = boost::json;
@@ -19,6 +24,15 @@ std::string_view error_type(int status) {
     default:
       return status >= 500 ? "server_error" : "invalid_request_error";
   }
+}
+
+// The engine's messages begin with the name of the field, when one is at fault.
+std::string leading_parameter(std::string_view message) {
+  std::string_view word = message.substr(0, message.find_first_of(": "));
+  for (const Parameter& parameter : parameter_table()) {
+    if (parameter.name == word) return std::string(word);
+  }
+  return "";
 }
 
 json::value text_or_null(const std::string& text) {
@@ -44,6 +58,21 @@ ApiError to_api_error(const Error& error, const std::string& param) {
       break;
   }
   return ApiError(500, error.what(), "", "internal_error");
+}
+
+ApiError current_api_error(const std::string& id) {
+  try {
+    throw;
+  } catch (const ApiError& e) {
+    return e;
+  } catch (const Error& e) {
+    return to_api_error(e, leading_parameter(e.what()));
+  } catch (const std::bad_alloc&) {
+    return ApiError(503, "out of memory", "", "resource_exhausted");
+  } catch (const std::exception& e) {
+    spdlog::error("{}: {}", id, e.what());
+    return ApiError(500, "internal error", "", "internal_error");
+  }
 }
 
 std::string error_json(const ApiError& error) {

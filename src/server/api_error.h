@@ -25,6 +25,10 @@ struct ApiError : std::runtime_error {
 // An Error of the floors below: the caller's fault or ours, by its code.
 ApiError to_api_error(const Error& error, const std::string& param);
 
+// What the client is told of the exception that is being handled; what is our fault is logged with
+// the id of the request. To be called in a catch block.
+ApiError current_api_error(const std::string& id);
+
 // {"error": {"message", "type", "param", "code"}}; the type follows from the status.
 std::string error_json(const ApiError& error);
 

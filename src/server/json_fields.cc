@@ -74,6 +74,28 @@ std::optional<int64_t> as_integer(const json::value& value) {
   return static_cast<int64_t>(d);
 }
 
+int32_t parse_token_id(const json::value& value, const std::string& param, int32_t n_ids) {
+  std::optional<int64_t> id = as_integer(value);
+  if (!id || *id < 0 || *id >= n_ids)
+    bad_value(param, "token ids from 0 to " + std::to_string(n_ids - 1), value);
+  return static_cast<int32_t>(*id);
+}
+
+std::vector<int32_t> parse_token_ids(const json::array& list, const std::string& param,
+                                     int32_t n_ids) {
+  std::vector<int32_t> ids;
+  ids.reserve(list.size());
+  for (const json::value& value : list) ids.push_back(parse_token_id(value, param, n_ids));
+  return ids;
+}
+
+json::value parse_json_object(std::string_view body) {
+  json::value document = parse_json(body);
+  if (document.is_object()) return document;
+  throw ApiError(400, "the request body must be a JSON object, found " + excerpt(document), "",
+                 "invalid_json");
+}
+
 const json::value* JsonFields::find(std::string_view name) const {
   const json::value* value = object_.if_contains(name);
   return value && !value->is_null() ? value : nullptr;

@@ -7,11 +7,15 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace dbrx {
 
 // Parses strict JSON, UTF-8 checked, nested at most 64 levels. Throws ApiError(400) with the place.
 boost::json::value parse_json(std::string_view text);
+
+// The same, of an object.
+boost::json::value parse_json_object(std::string_view body);
 
 // "param: expected <expected>, found <value>", the value shortened.
 [[noreturn]] void bad_value(const std::string& param, const std::string& expected,
@@ -19,6 +23,11 @@ boost::json::value parse_json(std::string_view text);
 
 // The number when it is integral, also as 5.0, and fits.
 std::optional<int64_t> as_integer(const boost::json::value& value);
+
+// Token ids below n_ids, or ApiError(400).
+int32_t parse_token_id(const boost::json::value& value, const std::string& param, int32_t n_ids);
+std::vector<int32_t> parse_token_ids(const boost::json::array& list, const std::string& param,
+                                     int32_t n_ids);
 
 // The value as JSON text, cut at a character near `limit` bytes.
 std::string excerpt(const boost::json::value& value, size_t limit = 60);

@@ -16,21 +16,6 @@ namespace {
 
 constexpr size_t kMaxKnownNames = 256;
 
-// Browsers send cross-site requests without asking first unless the type is one like JSON's:
-// insisting on it keeps web pages from using a server on their visitor's machine.
-void check_content_type(const HttpRequest& request) {
-  std::string_view type = request.header("content-type");
-  type = type.substr(0, type.find(';'));
-  while (!type.empty() && type.back() == ' ') type.remove_suffix(1);
-  if (!equals_ignoring_case(type, "application/json")) {
-    throw ApiError(415, "the request needs the header Content-Type: application/json");
-  }
-  std::string_view encoding = request.header("content-encoding");
-  if (!encoding.empty() && !equals_ignoring_case(encoding, "identity")) {
-    throw ApiError(415, "the request body must not be compressed (Content-Encoding)");
-  }
-}
-
 json::object model_json(const OpenAiServices& services, const std::string& name) {
   json::object object;
   object["id"] = json::string(name);
@@ -44,14 +29,33 @@ json::object model_json(const OpenAiServices& services, const std::string& name)
   return object;
 }
 
+std::string quoted_list(const std::vector<std::string>& names) {
+  std::string out;
+  for (const std::string& name : names) out += (out.empty() ? "\"" : ", \"") + name + "\"";
+  return out;
+}
+
+}  // namespace
+
+void check_content_type(const HttpRequest& request) {
+  std::string_view type = request.header("content-type");
+  type = type.substr(0, type.find(';'));
+  while (!type.empty() && type.back() == ' ') type.remove_suffix(1);
+  if (!equals_ignoring_case(type, "application/json")) {
+    throw ApiError(415, "the request needs the header Content-Type: application/json");
+  }
+  std::string_view encoding = request.header("content-encoding");
+  if (!encoding.empty() && !equals_ignoring_case(encoding, "identity")) {
+    throw ApiError(415, "the request body must not be compressed (Content-Encoding)");
+  }
+}
+
 HttpResponse json_response(const json::object& object) {
   HttpResponse response;
   response.headers = {{"Content-Type", "application/json"}};
   response.body = json::serialize(object);
   return response;
 }
-
-}  // namespace
 
 void UnknownNames::log_new(const std::vector<std::string>& names) {
   std::lock_guard lock(mutex_);
@@ -60,6 +64,14 @@ void UnknownNames::log_new(const std::vector<std::string>& names) {
     if (known_.size() >= kMaxKnownNames || !known_.insert(safe).second) continue;
     spdlog::info("requests use the parameter {}, which is unknown here and ignored", safe);
   }
+}
+
+std::string OpenAiServices::require_model(const std::optional<std::string>& name) const {
+  if (!name) return model_names.front();
+  if (std::find(model_names.begin(), model_names.end(), *name) != model_names.end()) return *name;
+  throw ApiError(
+      404, "the model \"" + *name + "\" is not served here; served: " + quoted_list(model_names),
+      "model", "model_not_found");
 }
 
 void handle_completion(OpenAiServices& services, Endpoint endpoint,

@@ -1,6 +1,7 @@
-// Handlers of the OpenAI routes. Called on the I/O thread.
+// Handlers of the OpenAI routes, called on the I/O thread, and what all dialects share.
 #pragma once
 
+#include <boost/json.hpp>
 #include <memory>
 #include <string>
 
@@ -12,6 +13,13 @@ namespace dbrx {
 // /v1/chat/completions and /v1/completions. Hands the body to a text worker and returns.
 void handle_completion(OpenAiServices& services, Endpoint endpoint,
                        std::shared_ptr<const HttpRequest> request, std::shared_ptr<Reply> reply);
+
+// Browsers send cross-site requests without asking first unless the type is one like JSON's:
+// insisting on it keeps web pages from using a server on their visitor's machine. Throws
+// ApiError(415).
+void check_content_type(const HttpRequest& request);
+
+HttpResponse json_response(const boost::json::object& object);
 
 // GET /v1/models and /v1/models/{name}; throws ApiError(404).
 HttpResponse list_models(const OpenAiServices& services);

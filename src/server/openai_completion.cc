@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "server/http_text.h"
+#include "server/prompt_tokens.h"
 
 namespace dbrx {
 namespace {
@@ -29,39 +30,8 @@ int64_t seconds_now() {
 // Drawn seeds fit the integers that JavaScript can hold, so that a client can send them back.
 uint64_t draw_seed() { return std::stoull(random_hex(16), nullptr, 16) & ((1ULL << 53) - 1); }
 
-// The engine's messages begin with the name of the field, when one is at fault.
-std::string leading_parameter(std::string_view message) {
-  std::string_view word = message.substr(0, message.find_first_of(": "));
-  for (const Parameter& parameter : parameter_table()) {
-    if (parameter.name == word) return std::string(word);
-  }
-  return "";
-}
-
-std::string quoted_list(const std::vector<std::string>& names) {
-  std::string out;
-  for (const std::string& name : names) out += (out.empty() ? "\"" : ", \"") + name + "\"";
-  return out;
-}
-
 ApiError shutting_down() {
   return ApiError(503, "the server is shutting down", "", "shutting_down");
-}
-
-// What the client is told of the exception that is being handled.
-ApiError current_error(const std::string& id) {
-  try {
-    throw;
-  } catch (const ApiError& e) {
-    return e;
-  } catch (const Error& e) {
-    return to_api_error(e, leading_parameter(e.what()));
-  } catch (const std::bad_alloc&) {
-    return ApiError(503, "out of memory", "", "resource_exhausted");
-  } catch (const std::exception& e) {
-    spdlog::error("{}: {}", id, e.what());
-    return ApiError(500, "internal error", "", "internal_error");
-  }
 }
 
 }  // namespace
@@ -73,7 +43,7 @@ void Completion::start(Endpoint endpoint, std::string_view body) {
     submit(make_requests());
     reply_->post([self = shared_from_this()] { self->begin(); });
   } catch (...) {
-    refuse(current_error(head_.id));
+    refuse(current_api_error(head_.id));
   }
 }
 
@@ -94,13 +64,7 @@ void Completion::cancel() {
 
 void Completion::parse(Endpoint endpoint, std::string_view body) {
   request_ = parse_completion_request(endpoint, body, services_.parse);
-  const std::vector<std::string>& names = services_.model_names;
-  std::string model = request_.model.value_or(names.front());
-  if (std::find(names.begin(), names.end(), model) == names.end()) {
-    throw ApiError(404,
-                   "the model \"" + model + "\" is not served here; served: " + quoted_list(names),
-                   "model", "model_not_found");
-  }
+  std::string model = services_.require_model(request_.model);
   services_.unknown_names.log_new(request_.ignored);
   bool chat = endpoint == Endpoint::chat;
   head_ = {.endpoint = endpoint,
@@ -111,52 +75,17 @@ void Completion::parse(Endpoint endpoint, std::string_view body) {
   seed_ = request_.seed ? static_cast<uint64_t>(*request_.seed) : draw_seed();
 }
 
-// A text so long that no tokenization of it fits the context is refused untokenized: megabytes take
-// many seconds of a text worker and gigabytes of memory.
-void Completion::check_text_size() const {
-  const auto context = static_cast<size_t>(services_.engine.max_context());
-  const size_t limit = context * services_.max_token_bytes;
-  auto check = [&](size_t n_bytes, const char* param) {
-    if (n_bytes <= limit) return;
-    throw ApiError(400,
-                   "the context of this model is " + std::to_string(context) +
-                       " tokens; the prompt has " + std::to_string(n_bytes) +
-                       " bytes, which are at least " +
-                       std::to_string(n_bytes / services_.max_token_bytes) + " tokens: shorten it",
-                   param, "context_length_exceeded");
-  };
-  size_t n_bytes = 0;
-  for (const ChatMessage& message : request_.messages) n_bytes += message.content.size();
-  check(n_bytes, "messages");
-  for (const Prompt& prompt : request_.prompts) {
-    if (const auto* text = std::get_if<std::string>(&prompt)) check(text->size(), "prompt");
-  }
-}
-
 std::vector<std::vector<int32_t>> Completion::tokenize() const {
-  bool chat = request_.endpoint == Endpoint::chat;
-  if (chat && !services_.chat_template) {
-    throw ApiError(400, "this model has no chat template: use /v1/completions", "messages",
-                   "no_chat_template");
+  if (request_.endpoint == Endpoint::chat) {
+    return {chat_tokens(services_, request_.messages, /*add_generation_prompt=*/true)};
   }
-  check_text_size();
-  try {
-    if (chat) {
-      return {services_.chat_template->encode(services_.tokenizer, request_.messages, true)};
-    }
-    std::vector<std::vector<int32_t>> prompts;
-    for (const Prompt& prompt : request_.prompts) {
-      const auto* text = std::get_if<std::string>(&prompt);
-      // A raw prompt may name special tokens: that is how completion clients write chat turns.
-      prompts.push_back(text ? services_.tokenizer.encode(*text, Specials::as_tokens)
-                             : std::get<std::vector<int32_t>>(prompt));
-    }
-    return prompts;
-  } catch (const Error& e) {
-    // Whatever it is, it lies in this text: a 500 would only make clients try it again.
-    const char* param = chat ? "messages" : "prompt";
-    throw ApiError(400, std::string(param) + ": " + e.what(), param, "invalid_value");
+  std::vector<std::vector<int32_t>> prompts;
+  for (const Prompt& prompt : request_.prompts) {
+    const auto* text = std::get_if<std::string>(&prompt);
+    prompts.push_back(text ? text_tokens(services_, *text)
+                           : std::get<std::vector<int32_t>>(prompt));
   }
+  return prompts;
 }
 
 StopRules Completion::stop_rules(int64_t n_prompt) const {
@@ -292,7 +221,7 @@ void Completion::begin() {
   try {
     if (request_.stream && !done_) begin_stream();
   } catch (...) {
-    fail(current_error(head_.id));
+    fail(current_api_error(head_.id));
   }
   drain();
 }
@@ -328,7 +257,7 @@ void Completion::drain() {
     }
     if (more) reply_->post([self = shared_from_this()] { self->drain(); });
   } catch (...) {
-    fail(current_error(head_.id));  // an event is lost, and with it the answer
+    fail(current_api_error(head_.id));  // an event is lost, and with it the answer
   }
 }
 
@@ -415,7 +344,7 @@ void Completion::send_whole() {
           whole_answer(self->head_, self->answers_, self->request_.top_logprobs.has_value(),
                        self->total_usage(), LogprobsFormat(self->services_.tokenizer));
     } catch (...) {
-      return self->refuse(current_error(self->head_.id));
+      return self->refuse(current_api_error(self->head_.id));
     }
     self->reply_->post([self, response = std::move(response)]() mutable {
       self->reply_->send(std::move(response));
@@ -450,6 +379,7 @@ void Completion::add_headers(HttpResponse& response) const {
   }
   if (response.status == 200) {
     response.headers.push_back({"x-dbrx-seed", std::to_string(static_cast<int64_t>(seed_))});
+    response.headers.push_back({"x-dbrx-fingerprint", services_.system_fingerprint});
   }
 }
 

@@ -41,7 +41,6 @@ class Completion : public std::enable_shared_from_this<Completion> {
   };
 
   void parse(Endpoint endpoint, std::string_view body);
-  void check_text_size() const;
   std::vector<std::vector<int32_t>> tokenize() const;
   Requests make_requests();
   std::shared_ptr<const Grammar> compile_grammar() const;

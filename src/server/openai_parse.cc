@@ -18,21 +18,6 @@ constexpr int64_t kMinInt64 = std::numeric_limits<int64_t>::min();
 constexpr size_t kMaxStopTokenIds = 256;
 constexpr int32_t kMaxTopLogprobs = 20;
 
-std::string id_range(int32_t n_ids) { return "from 0 to " + std::to_string(n_ids - 1); }
-
-int32_t token_id(const json::value& value, const std::string& param, int32_t n_ids) {
-  std::optional<int64_t> id = as_integer(value);
-  if (!id || *id < 0 || *id >= n_ids) bad_value(param, "token ids " + id_range(n_ids), value);
-  return static_cast<int32_t>(*id);
-}
-
-std::vector<int32_t> token_ids(const json::array& list, const std::string& param, int32_t n_ids) {
-  std::vector<int32_t> ids;
-  ids.reserve(list.size());
-  for (const json::value& value : list) ids.push_back(token_id(value, param, n_ids));
-  return ids;
-}
-
 Prompt text_prompt(const json::value& value) {
   if (value.get_string().empty()) throw ApiError(400, "prompt: a prompt is empty", "prompt");
   return std::string(value.get_string());
@@ -48,7 +33,7 @@ std::vector<Prompt> parse_prompts(const JsonFields& fields, const ParseOptions& 
   if (!value->is_array()) bad_value("prompt", kPromptForms, *value);
   const json::array& list = value->get_array();
   if (list.empty()) throw ApiError(400, "prompt: the list is empty", "prompt");
-  if (list.front().is_number()) return {token_ids(list, "prompt", options.n_ids)};
+  if (list.front().is_number()) return {parse_token_ids(list, "prompt", options.n_ids)};
   if (list.size() > static_cast<size_t>(options.max_prompts)) {
     throw ApiError(400,
                    "prompt: " + std::to_string(list.size()) + " prompts; one request takes " +
@@ -61,7 +46,7 @@ std::vector<Prompt> parse_prompts(const JsonFields& fields, const ParseOptions& 
     if (item.is_string()) {
       prompts.push_back(text_prompt(item));
     } else if (item.is_array() && !item.get_array().empty()) {
-      prompts.push_back(token_ids(item.get_array(), "prompt", options.n_ids));
+      prompts.push_back(parse_token_ids(item.get_array(), "prompt", options.n_ids));
     } else {
       bad_value("prompt", kPromptForms, *value);
     }
@@ -93,7 +78,8 @@ SamplingParams parse_sampling(const JsonFields& fields, int32_t n_ids) {
     int32_t id = -1;
     auto [end, ec] = std::from_chars(key.data(), key.data() + key.size(), id);
     if (ec != std::errc() || end != key.data() + key.size() || id < 0 || id >= n_ids) {
-      bad_value("logit_bias", "keys that are token ids " + id_range(n_ids), json::string(key));
+      bad_value("logit_bias", "keys that are token ids from 0 to " + std::to_string(n_ids - 1),
+                json::string(key));
     }
     JsonFields one(bias->get_object(), "logit_bias.");
     p.logit_bias.push_back({id, static_cast<float>(one.number(key, {-100, 100}).value_or(0))});
@@ -132,7 +118,7 @@ StopRules parse_stop_rules(const JsonFields& fields, int32_t n_ids) {
       bad_value("stop_token_ids",
                 "a list of at most " + std::to_string(kMaxStopTokenIds) + " token ids", *ids);
     }
-    rules.stop_token_ids = token_ids(ids->get_array(), "stop_token_ids", n_ids);
+    rules.stop_token_ids = parse_token_ids(ids->get_array(), "stop_token_ids", n_ids);
   }
   return rules;
 }
@@ -198,11 +184,7 @@ void parse_stream(const JsonFields& fields, CompletionRequest& request) {
 
 CompletionRequest parse_completion_request(Endpoint endpoint, std::string_view body,
                                            const ParseOptions& options) {
-  json::value document = parse_json(body);
-  if (!document.is_object()) {
-    throw ApiError(400, "the request body must be a JSON object, found " + excerpt(document), "",
-                   "invalid_json");
-  }
+  const json::value document = parse_json_object(body);
   const json::object& object = document.get_object();
   JsonFields fields(object);
   CompletionRequest request;

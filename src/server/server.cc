@@ -10,6 +10,7 @@
 #include "server/openai.h"
 #include "server/router.h"
 #include "server/text_workers.h"
+#include "server/tokenize_routes.h"
 
 namespace dbrx {
 namespace json = boost::json;
@@ -75,13 +76,6 @@ std::optional<GrammarCompiler> make_grammars(const Engine& engine, const Tokeniz
   return std::nullopt;
 }
 
-HttpResponse json_response(const json::object& object) {
-  HttpResponse response;
-  response.headers = {{"Content-Type", "application/json"}};
-  response.body = json::serialize(object);
-  return response;
-}
-
 }  // namespace
 
 struct Server::State {
@@ -116,6 +110,7 @@ struct Server::State {
   std::vector<Route> make_routes();
   HttpResponse index() const;
   HttpResponse health();
+  HttpResponse tokenizer_info() const;
   void refuse_if_at_fault();
 
   ServerOptions options;
@@ -144,6 +139,14 @@ std::vector<Route> Server::State::make_routes() {
        [this](const Call& call) {
          call.reply->send(json_response({{"version", json::string(options.version)}}));
        }},
+      {"GET", "/ping", "the same, as SageMaker asks",
+       [this](const Call& call) { call.reply->send(health()); }},
+      {"POST", "/tokenize", "the tokens of a prompt or a conversation",
+       [this](const Call& call) { handle_tokenize(services, call.request, call.reply); }},
+      {"POST", "/detokenize", "the text of tokens",
+       [this](const Call& call) { handle_detokenize(services, call.request, call.reply); }},
+      {"GET", "/tokenizer_info", "the model's tokenizer_config.json",
+       [this](const Call& call) { call.reply->send(tokenizer_info()); }},
       {"GET", "/v1/models", "the models served",
        [this](const Call& call) { call.reply->send(list_models(services)); }},
       {"GET", "/v1/models/{name}", "one of them",
@@ -180,6 +183,16 @@ HttpResponse Server::State::health() {
     return error_response(ApiError(503, "the engine has made no step for too long", "", "stalled"));
   }
   return json_response({{"status", "ok"}});
+}
+
+HttpResponse Server::State::tokenizer_info() const {
+  if (options.tokenizer_config.empty()) {
+    throw ApiError(404, "the model's directory has no tokenizer_config.json");
+  }
+  HttpResponse response;
+  response.headers = {{"Content-Type", "application/json"}};
+  response.body = options.tokenizer_config;
+  return response;
 }
 
 Server::Server(ServerOptions options, Engine& engine, const Tokenizer& tokenizer,

@@ -22,6 +22,7 @@ struct ServerOptions {
   std::vector<std::string> model_names;  // at least one; the first is the default
   std::string version;                   // of the program, for /version
   std::string system_fingerprint;        // empty: null in answers
+  std::string tokenizer_config;          // JSON, for /tokenizer_info; empty: 404
 
   bool strict_params = false;  // refuse unknown parameters instead of naming them in a header
   int32_t max_choices = 128;   // n of one request

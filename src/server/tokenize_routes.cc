@@ -1,0 +1,93 @@
+#include "server/tokenize_routes.h"
+
+#include <boost/json.hpp>
+#include <utility>
+
+#include "server/api_error.h"
+#include "server/json_fields.h"
+#include "server/openai.h"
+#include "server/openai_format.h"
+#include "server/openai_messages.h"
+#include "server/prompt_tokens.h"
+
+namespace dbrx {
+namespace json = boost::json;
+namespace {
+
+json::object tokenize(const OpenAiServices& services, const json::object& object) {
+  const JsonFields fields(object);
+  services.require_model(fields.string("model"));
+  fields.boolean("add_special_tokens");  // the tokenizers of the served families add none
+  std::vector<std::string> ignored;
+  std::vector<int32_t> ids;
+  if (fields.find("messages")) {
+    if (fields.boolean("continue_final_message").value_or(false)) {
+      throw ApiError(400, "continue_final_message: not supported by this server",
+                     "continue_final_message", "unsupported_parameter");
+    }
+    ids = chat_tokens(services, parse_messages(fields, services.parse.max_context, ignored),
+                      fields.boolean("add_generation_prompt").value_or(true));
+  } else if (const std::optional<std::string> prompt = fields.string("prompt")) {
+    ids = text_tokens(services, *prompt);
+  } else {
+    throw ApiError(400, "prompt: this field, or messages, is required", "prompt", "missing_field");
+  }
+  json::array tokens(ids.begin(), ids.end());
+  json::value texts = nullptr;
+  if (fields.boolean("return_token_strs").value_or(false)) {
+    json::array& list = texts.emplace_array();
+    for (const int32_t id : ids) {
+      list.push_back(json::string(token_text(services.tokenizer.token_bytes(id))));
+    }
+  }
+  json::object answer;
+  answer["count"] = ids.size();
+  answer["max_model_len"] = services.engine.max_context();
+  answer["tokens"] = std::move(tokens);
+  answer["token_strs"] = std::move(texts);
+  return answer;
+}
+
+json::object detokenize(const OpenAiServices& services, const json::object& object) {
+  const JsonFields fields(object);
+  services.require_model(fields.string("model"));
+  const json::value* tokens = fields.find("tokens");
+  if (!tokens) throw ApiError(400, "tokens: this field is required", "tokens", "missing_field");
+  if (!tokens->is_array()) bad_value("tokens", "a list of token ids", *tokens);
+  const std::vector<int32_t> ids =
+      parse_token_ids(tokens->get_array(), "tokens", services.parse.n_ids);
+  json::object answer;
+  answer["prompt"] = json::string(services.tokenizer.decode(ids, /*skip_special=*/false));
+  return answer;
+}
+
+using Work = json::object (*)(const OpenAiServices&, const json::object&);
+
+void answer_by_worker(OpenAiServices& services, std::shared_ptr<const HttpRequest> request,
+                      std::shared_ptr<Reply> reply, Work work) {
+  check_content_type(*request);
+  services.workers.post([&services, work, request = std::move(request), reply = std::move(reply)] {
+    HttpResponse response;
+    try {
+      response = json_response(work(services, parse_json_object(request->body).get_object()));
+    } catch (...) {
+      response = error_response(current_api_error(request->id));
+    }
+    reply->post(
+        [reply, response = std::move(response)]() mutable { reply->send(std::move(response)); });
+  });
+}
+
+}  // namespace
+
+void handle_tokenize(OpenAiServices& services, std::shared_ptr<const HttpRequest> request,
+                     std::shared_ptr<Reply> reply) {
+  answer_by_worker(services, std::move(request), std::move(reply), tokenize);
+}
+
+void handle_detokenize(OpenAiServices& services, std::shared_ptr<const HttpRequest> request,
+                       std::shared_ptr<Reply> reply) {
+  answer_by_worker(services, std::move(request), std::move(reply), detokenize);
+}
+
+}  // namespace dbrx

@@ -1,0 +1,17 @@
+// Text to tokens and back, as vLLM's /tokenize and /detokenize answer, for clients that count
+// tokens or send ids. Called on the I/O thread; the work is a text worker's.
+#pragma once
+
+#include <memory>
+
+#include "server/http.h"
+#include "server/openai_services.h"
+
+namespace dbrx {
+
+void handle_tokenize(OpenAiServices& services, std::shared_ptr<const HttpRequest> request,
+                     std::shared_ptr<Reply> reply);
+void handle_detokenize(OpenAiServices& services, std::shared_ptr<const HttpRequest> request,
+                       std::shared_ptr<Reply> reply);
+
+}  // namespace dbrx
