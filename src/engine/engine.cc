@@ -19,8 +19,8 @@ EngineOptions resolve(EngineOptions options, const ModelConfig& config) {
   require(options.max_context >= 2 && options.max_context <= config.max_seq_len,
           "max_context must be from 2 to the model's own limit");
   require(options.max_batched_tokens >= 1, "max_batched_tokens must be at least 1");
-  require(options.max_sequences >= 1 && options.max_sequences <= kMaxLogitRows,
-          "max_sequences must be from 1 to 256");
+  require(options.max_sequences >= 1 && options.max_sequences <= kMaxSequences,
+          "max_sequences must be from 1 to 192");
   require(options.max_queued_requests >= 1, "max_queued_requests must be at least 1");
   require(
       options.kv_blocks >= blocks_for(options.max_context),
@@ -34,7 +34,8 @@ EngineOptions resolve(EngineOptions options, const ModelConfig& config) {
 
 SchedulerLimits scheduler_limits(const EngineOptions& options) {
   return {.max_sequences = std::min(options.max_sequences, options.max_batched_tokens),
-          .max_rows = options.max_batched_tokens};
+          .max_rows = options.max_batched_tokens,
+          .max_scoring_rows = kMaxLogitRows - options.max_sequences};
 }
 
 // Rows of the head that belong to no token: holes and padding, whose logits were never trained.
@@ -72,9 +73,10 @@ Engine::State::State(Context& context_in, Model& model_in, const Tokenizer* toke
   batch.tokens.reserve(n_rows);
   batch.positions.reserve(n_rows);
   batch.spans.reserve(n_sequences);
-  batch.logit_rows.reserve(n_sequences);
-  sampled.reserve(n_sequences);
-  samples.resize(n_sequences);
+  batch.logit_rows.reserve(kMaxLogitRows);
+  logit_rows.reserve(kMaxLogitRows);
+  samples.resize(kMaxLogitRows);
+  scored.reserve(n_sequences);
   const auto n_workers = static_cast<size_t>(context.pool.n_threads());
   scratch.assign(n_workers, SampleScratch(model.config().vocab_size));
   banned.resize(n_workers);

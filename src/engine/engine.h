@@ -15,6 +15,10 @@
 
 namespace dbrx {
 
+// Each may have a row with logits in a step; the other rows with logits are for prompts whose
+// logprobs are wanted.
+constexpr int64_t kMaxSequences = kMaxLogitRows * 3 / 4;
+
 struct EngineOptions {
   int64_t max_sequences = 64;        // that run in one step
   int64_t max_batched_tokens = 512;  // rows of one step: the prefill chunk

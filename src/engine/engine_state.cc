@@ -113,7 +113,7 @@ void Engine::State::fill_batch() {
   batch.positions.clear();
   batch.logit_rows.clear();
   batch.spans.resize(plan->size());
-  sampled.clear();
+  logit_rows.clear();
   for (size_t i = 0; i < plan->size(); ++i) {
     Sequence& sequence = *(*plan)[i];
     BatchSpan& span = batch.spans[i];
@@ -121,14 +121,23 @@ void Engine::State::fill_batch() {
     span.n_rows = sequence.n_rows;
     span.n_past = sequence.n_computed;
     span.blocks.swap(sequence.blocks);
+    const auto n_prompt = static_cast<int64_t>(sequence.owner->request->prompt.size());
+    const bool scores = sequence.scores_prompt();
     for (int64_t at = span.n_past; at < span.n_past + span.n_rows; ++at) {
       batch.tokens.push_back(sequence.token(at));
       batch.positions.push_back(static_cast<int32_t>(at));
+      const int64_t next = at + 1;
+      if (!scores || next < sequence.n_scored || next >= n_prompt) continue;
+      add_logit_row({&sequence, sequence.token(next)});
     }
-    if (!sequence.samples()) continue;
-    batch.logit_rows.push_back(static_cast<int32_t>(batch.n_rows() - 1));
-    sampled.push_back(&sequence);
+    if (sequence.samples()) add_logit_row({&sequence, std::nullopt});
   }
+}
+
+// The row that was added last.
+void Engine::State::add_logit_row(LogitRow row) {
+  batch.logit_rows.push_back(static_cast<int32_t>(batch.n_rows() - 1));
+  logit_rows.push_back(row);
 }
 
 // False when the step failed: its requests are then ended.
@@ -151,11 +160,16 @@ bool Engine::State::forward() {
 // influence on the result.
 void Engine::State::sample() {
   const auto vocab = static_cast<size_t>(model.config().vocab_size);
-  CHECK_LE(sampled.size() * vocab, output.logits.size());
+  CHECK_LE(logit_rows.size() * vocab, output.logits.size());
   context.pool.run(scratch.size(), [&](size_t worker) {
-    for (size_t i = worker; i < sampled.size(); i += scratch.size()) {
+    for (size_t i = worker; i < logit_rows.size(); i += scratch.size()) {
       const auto logits = std::span(output.logits).subspan(i * vocab, vocab);
-      if (!choose(*sampled[i], logits, worker, samples[i])) samples[i].id = -1;
+      const auto& [sequence, prompt_token] = logit_rows[i];
+      const bool done = prompt_token ? Sampler::score(logits, *prompt_token,
+                                                      *sequence->owner->request->prompt_logprobs,
+                                                      scratch[worker], samples[i])
+                                     : choose(*sequence, logits, worker, samples[i]);
+      if (!done) samples[i].id = -1;
     }
   });
 }
@@ -217,8 +231,46 @@ void Engine::State::collect_banned(const Sequence& sequence, std::vector<int32_t
 }
 
 void Engine::State::emit() {
-  for (size_t i = 0; i < sampled.size(); ++i) accept(*sampled[i], samples[i]);
+  for (size_t i = 0; i < logit_rows.size();) {
+    Sequence& sequence = *logit_rows[i].sequence;
+    const size_t first = i;
+    while (i < logit_rows.size() && logit_rows[i].sequence == &sequence &&
+           logit_rows[i].prompt_token) {
+      ++i;
+    }
+    if (i > first) report_scores(sequence, std::span(samples).subspan(first, i - first));
+    if (i == logit_rows.size() || logit_rows[i].sequence != &sequence) continue;
+    if (sequence.state != Sequence::State::finished) accept(sequence, samples[i]);
+    ++i;
+  }
+  end_scored();
   drop_finished();
+}
+
+void Engine::State::report_scores(Sequence& sequence, std::span<TokenInfo> scores) {
+  for (const TokenInfo& info : scores) {
+    if (info.id < 0) {
+      return finish(sequence, FinishReason::error,
+                    "the model computed a logit that is not a number");
+    }
+  }
+  clear_event();
+  event.prompt.resize(scores.size());
+  std::swap_ranges(scores.begin(), scores.end(), event.prompt.begin());
+  sequence.n_scored += static_cast<int64_t>(scores.size());
+  send(sequence, std::nullopt);
+}
+
+// Ends the choices of which only the prompt was wanted.
+void Engine::State::end_scored() {
+  scored.clear();
+  for (Sequence* sequence : *plan) {
+    if (sequence->owner->request->stop.max_tokens > 0) continue;
+    if (sequence->n_computed == sequence->n_tokens()) scored.push_back(sequence);
+  }
+  for (Sequence* sequence : scored) {
+    if (sequence->state == Sequence::State::running) finish(*sequence, FinishReason::length, "");
+  }
 }
 
 void Engine::State::accept(Sequence& sequence, TokenInfo& info) {
@@ -279,6 +331,7 @@ void Engine::State::finish(Sequence& sequence, FinishReason reason, const std::s
 void Engine::State::clear_event() {
   event.text.clear();
   event.tokens.clear();
+  event.prompt.clear();
   event.error.clear();
   event.stop_reason.clear();
   event.stop_token = false;

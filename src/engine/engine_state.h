@@ -23,6 +23,13 @@ struct Arrival {
   uint64_t seed = 0;
 };
 
+// What a row's logits are for: the next token of the prompt, whose probability is wanted, or the
+// next one of the answer.
+struct LogitRow {
+  Sequence* sequence = nullptr;
+  std::optional<int32_t> prompt_token;
+};
+
 struct Engine::State {
   State(Context& context, Model& model, const Tokenizer* tokenizer, EngineOptions options);
 
@@ -30,9 +37,12 @@ struct Engine::State {
   bool admit();
   bool schedule();
   void fill_batch();
+  void add_logit_row(LogitRow row);
   bool forward();
   void sample();
   void emit();
+  void report_scores(Sequence& sequence, std::span<TokenInfo> scores);
+  void end_scored();
   // Publishes the statistics: before the model runs, and after the step, also when there was
   // nothing to do.
   void publish();
@@ -66,8 +76,9 @@ struct Engine::State {
   int64_t n_unstarted_choices = 0;                     // of active requests that have not run yet
   int64_t n_arrived = 0;
   const std::vector<Sequence*>* plan = nullptr;  // of the step
-  std::vector<Sequence*> sampled;                // [logit_rows]
-  std::vector<TokenInfo> samples;                // [logit_rows]; id -1: no token could be chosen
+  std::vector<LogitRow> logit_rows;              // as batch.logit_rows
+  std::vector<TokenInfo> samples;                // [logit_rows]; id -1: the logits are of no use
+  std::vector<Sequence*> scored;                 // that end with their prompts
   std::vector<ActiveRequest*> failed;            // whose step failed
   Batch batch;
   StepOutput output;

@@ -29,7 +29,9 @@ struct SamplingParams {
 };
 
 struct StopRules {
-  int64_t max_tokens = 0;               // generated tokens per choice, >= 1
+  // Generated tokens per choice, >= 1; 0 with Request::prompt_logprobs: only the prompt is
+  // computed.
+  int64_t max_tokens = 0;
   int64_t min_tokens = 0;               // no stop token and no stop string among this many
   std::vector<std::string> stop;        // the text ends before the first of these that appears
   std::vector<int32_t> stop_token_ids;  // besides the model's own end-of-text ids
@@ -43,10 +45,11 @@ struct TokenLogprob {
   float logprob = 0;  // natural log, of the raw logits
 };
 
-// One generated token with the alternatives that were asked for.
+// A token, generated or of the prompt, with the alternatives that were asked for.
 struct TokenInfo {
   int32_t id = 0;
   float logprob = 0;              // set when Request::top_logprobs has a value
+  int32_t rank = 0;               // of prompt tokens: 1 for the likeliest of all
   std::vector<TokenLogprob> top;  // descending; ties by lower id
 };
 
@@ -64,6 +67,9 @@ struct Event {
   std::string text;  // may be empty while a code point or a stop string is incomplete
   // Tokens behind this event (not always those behind its text), the one that stopped it included.
   std::vector<TokenInfo> tokens;
+  // With Request::prompt_logprobs: the next prompt tokens, from the second one on (the first has no
+  // probability). All of them come before the first of `tokens`.
+  std::vector<TokenInfo> prompt;
   std::optional<FinishReason> finish;
   std::string error;        // with FinishReason::error: what happened
   std::string stop_reason;  // the stop string that ended the choice, if one did
@@ -86,8 +92,10 @@ struct Request {
   // possible only where the text may end: FinishReason::stop means that the text is complete.
   std::shared_ptr<const Grammar> grammar;
   std::optional<int32_t> top_logprobs;  // report logprobs, with this many alternatives (0: none)
-  bool skip_special_tokens = true;      // special tokens leave no text
-  int32_t priority = 0;                 // lower runs first
+  // Report logprobs of the prompt's tokens, with this many alternatives. Each choice does so.
+  std::optional<int32_t> prompt_logprobs;
+  bool skip_special_tokens = true;  // special tokens leave no text
+  int32_t priority = 0;             // lower runs first
   // Called from the engine thread; must not block and must not throw.
   std::function<void(Event&&)> sink;
 

@@ -41,8 +41,9 @@ bool Sampler::sample(const SampleArgs& args, SampleScratch& scratch, TokenInfo& 
   CHECK_EQ(args.logits.size(), scratch.logits_.size());
   if (!process_logits(args, scratch)) return false;
   out.id = args.params.temperature == 0 ? greedy(scratch) : draw(args, scratch);
+  out.rank = 0;
   out.top.clear();
-  if (args.top_logprobs) logprobs(args, scratch, out);
+  if (args.top_logprobs) logprobs(args.logits, *args.top_logprobs, scratch, out);
   return true;
 }
 
@@ -172,8 +173,22 @@ void Sampler::keep_top_p(double top_p, SampleScratch& scratch) {
   std::erase_if(candidates, [&](const auto& c) { return better(end_of_nucleus, c); });
 }
 
-void Sampler::logprobs(const SampleArgs& args, SampleScratch& scratch, TokenInfo& out) {
-  const std::span<const float> raw = args.logits;
+bool Sampler::score(std::span<const float> logits, int32_t token, int32_t n_top,
+                    SampleScratch& scratch, TokenInfo& out) {
+  const auto is_finite = [](float l) { return l < std::numeric_limits<float>::infinity(); };
+  if (!std::all_of(logits.begin(), logits.end(), is_finite)) return false;
+  const float own = logits[static_cast<size_t>(token)];
+  const auto n_above =
+      std::count_if(logits.begin(), logits.end(), [&](float l) { return l > own; });
+  out.id = token;
+  out.rank = static_cast<int32_t>(n_above) + 1;
+  out.top.clear();
+  logprobs(logits, n_top, scratch, out);
+  return true;
+}
+
+void Sampler::logprobs(std::span<const float> raw, int32_t n_top, SampleScratch& scratch,
+                       TokenInfo& out) {
   const double max = *std::max_element(raw.begin(), raw.end());
   double sum = 0;
   for (const float l : raw) sum += portable_exp(l - max);
@@ -182,7 +197,7 @@ void Sampler::logprobs(const SampleArgs& args, SampleScratch& scratch, TokenInfo
     return static_cast<float>(raw[static_cast<size_t>(id)] - max - log_sum);
   };
   out.logprob = logprob(out.id);
-  select_top(raw, static_cast<size_t>(*args.top_logprobs), scratch);
+  select_top(raw, static_cast<size_t>(n_top), scratch);
   for (const auto& entry : scratch.top_) out.top.push_back({entry.id, logprob(entry.id)});
 }
 

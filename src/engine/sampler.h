@@ -80,6 +80,11 @@ class Sampler {
   // thread.
   bool sample(const SampleArgs& args, SampleScratch& scratch, TokenInfo& out) const;
 
+  // The logprob and rank of a token that is known, with n_top alternatives. Rank: one more than the
+  // ids whose logits are larger. False when a logit is NaN or +inf. Thread-safe as sample is.
+  static bool score(std::span<const float> logits, int32_t token, int32_t n_top,
+                    SampleScratch& scratch, TokenInfo& out);
+
  private:
   bool process_logits(const SampleArgs& args, SampleScratch& scratch) const;
   static void apply_penalties(const SampleArgs& args, SampleScratch& scratch);
@@ -87,7 +92,8 @@ class Sampler {
   static int32_t draw(const SampleArgs& args, SampleScratch& scratch);
   static void weigh(const SamplingParams& params, SampleScratch& scratch);
   static void keep_top_p(double top_p, SampleScratch& scratch);
-  static void logprobs(const SampleArgs& args, SampleScratch& scratch, TokenInfo& out);
+  static void logprobs(std::span<const float> logits, int32_t n_top, SampleScratch& scratch,
+                       TokenInfo& out);
   template <typename T>
   static void select_top(std::span<const T> scores, size_t k, SampleScratch& scratch);
 

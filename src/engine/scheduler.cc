@@ -46,6 +46,7 @@ void reserve(Sequence& sequence) {
 Scheduler::Scheduler(SchedulerLimits limits, BlockPool& pool) : limits_(limits), pool_(pool) {
   CHECK_LE(1, limits_.max_sequences);
   CHECK_LE(limits_.max_sequences, limits_.max_rows);
+  CHECK_LE(1, limits_.max_scoring_rows);
   running_.reserve(static_cast<size_t>(limits_.max_sequences));
   plan_.reserve(static_cast<size_t>(limits_.max_sequences));
 }
@@ -57,6 +58,7 @@ void Scheduler::add(Sequence& sequence) {
 
 const std::vector<Sequence*>& Scheduler::schedule() {
   rows_left_ = limits_.max_rows;
+  scoring_rows_left_ = limits_.max_scoring_rows;
   for (Sequence* sequence : running_) sequence->n_rows = 0;
   // running_ may lose its last ones on the way, never one at or before the index.
   for (size_t i = 0; i < running_.size(); ++i) {
@@ -75,13 +77,23 @@ const std::vector<Sequence*>& Scheduler::schedule() {
   return plan_;
 }
 
+int64_t Scheduler::rows_for(const Sequence& sequence) const {
+  const int64_t wanted = std::min(sequence.n_tokens() - sequence.n_computed, rows_left_);
+  return sequence.scores_prompt() ? std::min(wanted, scoring_rows_left_) : wanted;
+}
+
+void Scheduler::take_rows(Sequence& sequence, int64_t n_rows) {
+  sequence.n_rows = n_rows;
+  rows_left_ -= n_rows;
+  if (sequence.scores_prompt()) scoring_rows_left_ -= n_rows;
+}
+
 void Scheduler::give_rows(size_t index) {
   Sequence& sequence = *running_[index];
-  const int64_t wanted = std::min(sequence.n_tokens() - sequence.n_computed, rows_left_);
+  const int64_t wanted = rows_for(sequence);
   if (wanted == 0) return;
   grow_blocks(index, wanted);
-  sequence.n_rows = std::min(wanted, room(sequence));
-  rows_left_ -= sequence.n_rows;
+  take_rows(sequence, std::min(wanted, room(sequence)));
 }
 
 // Takes blocks until the sequence has room for n_rows, or for some of them, or has to sit out.
@@ -112,12 +124,12 @@ void Scheduler::preempt_last() {
 void Scheduler::start_waiting() {
   while (rows_left_ > 0 && !waiting_.empty() && n_running() < limits_.max_sequences) {
     Sequence& sequence = *waiting_.front();
-    if (!fits(sequence)) return;  // nobody overtakes
+    const int64_t n_rows = rows_for(sequence);
+    if (n_rows == 0 || !fits(sequence)) return;  // nobody overtakes
     waiting_.pop_front();
     sequence.state = Sequence::State::running;
     reserve(sequence);
-    sequence.n_rows = std::min(sequence.n_tokens(), rows_left_);
-    rows_left_ -= sequence.n_rows;
+    take_rows(sequence, n_rows);
     for (int64_t n = blocks_for(sequence.n_rows); n > 0; --n) {
       sequence.blocks.push_back(pool_.take());
     }

@@ -6,6 +6,9 @@
 // one loses all its blocks, waits again at its old place and is later computed again, prompt and
 // generated tokens alike. The last one itself just sits out the step, holding what it has. So the
 // first in order always advances, and every request ends.
+//
+// Rows of a prompt whose logprobs are wanted need logits, and of those a step has few: they are
+// taken from max_scoring_rows as well.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +21,9 @@
 namespace dbrx {
 
 struct SchedulerLimits {
-  int64_t max_sequences = 0;  // that run at a time, <= max_rows
-  int64_t max_rows = 0;       // of one step
+  int64_t max_sequences = 0;      // that run at a time, <= max_rows
+  int64_t max_rows = 0;           // of one step
+  int64_t max_scoring_rows = 64;  // of one step
 };
 
 class Scheduler {
@@ -41,6 +45,8 @@ class Scheduler {
   int64_t n_preemptions() const { return n_preemptions_; }
 
  private:
+  int64_t rows_for(const Sequence& sequence) const;
+  void take_rows(Sequence& sequence, int64_t n_rows);
   void give_rows(size_t index);
   void grow_blocks(size_t index, int64_t n_rows);
   void preempt_last();
@@ -53,6 +59,7 @@ class Scheduler {
   std::vector<Sequence*> running_;  // in the same order
   std::vector<Sequence*> plan_;     // of this step
   int64_t rows_left_ = 0;           // of this step
+  int64_t scoring_rows_left_ = 0;   // of this step
   int64_t n_preemptions_ = 0;
 };
 

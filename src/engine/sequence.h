@@ -30,13 +30,16 @@ struct Sequence {
   int64_t n_computed = 0;       // tokens whose keys and values are in the cache
   std::vector<int32_t> blocks;  // cache blocks, room for n_computed tokens and those of this step
   int64_t n_rows = 0;           // rows of it in this step; 0: not in the step
+  int64_t n_scored = 1;         // prompt tokens whose logprobs were reported; the first has none
   std::optional<TextStream> text;  // empty without a tokenizer
   std::optional<GrammarMatcher> grammar;
   std::string grammar_error;  // why the grammar could not go on
 
   int64_t n_tokens() const;  // prompt and generated
   int32_t token(int64_t index) const;
-  bool samples() const { return n_computed + n_rows == n_tokens(); }  // in this step
+  bool samples() const;  // in this step
+  // Whether logprobs of its prompt are still to be reported.
+  bool scores_prompt() const;
 };
 
 struct ActiveRequest {
@@ -52,6 +55,15 @@ struct ActiveRequest {
 
 inline int64_t Sequence::n_tokens() const {
   return static_cast<int64_t>(owner->request->prompt.size() + generated.size());
+}
+
+inline bool Sequence::samples() const {
+  return n_computed + n_rows == n_tokens() && owner->request->stop.max_tokens > 0;
+}
+
+inline bool Sequence::scores_prompt() const {
+  const Request& request = *owner->request;
+  return request.prompt_logprobs && n_scored < static_cast<int64_t>(request.prompt.size());
 }
 
 inline int32_t Sequence::token(int64_t index) const {

@@ -18,6 +18,7 @@ namespace dbrx {
 struct ChoiceAnswer {
   std::string text;
   std::vector<TokenInfo> tokens;
+  std::vector<TokenInfo> prompt;
   std::optional<FinishReason> finish;
   std::string error;
   std::string stop_reason;
@@ -67,6 +68,8 @@ inline void receive(Answer& answer, const Request& request, const Event& event) 
   EXPECT_TRUE(event.stop_reason.empty() || event.finish == FinishReason::stop);
   choice.text += event.text;
   choice.tokens.insert(choice.tokens.end(), event.tokens.begin(), event.tokens.end());
+  EXPECT_TRUE(event.prompt.empty() || choice.tokens.empty());
+  choice.prompt.insert(choice.prompt.end(), event.prompt.begin(), event.prompt.end());
   choice.finish = event.finish;
   choice.error = event.error;
   choice.stop_reason = event.stop_reason;
@@ -113,6 +116,7 @@ inline Call copy(const Call& call) {
   to.stop = from.stop;
   to.grammar = from.grammar;
   to.top_logprobs = from.top_logprobs;
+  to.prompt_logprobs = from.prompt_logprobs;
   to.skip_special_tokens = from.skip_special_tokens;
   to.priority = from.priority;
   connect(other);
@@ -133,6 +137,20 @@ inline void finish_all(Engine& engine) {
   EXPECT_EQ(stats.waiting, 0);
 }
 
+inline void expect_same_infos(const std::vector<TokenInfo>& a, const std::vector<TokenInfo>& b) {
+  ASSERT_EQ(a.size(), b.size());
+  for (size_t t = 0; t < a.size(); ++t) {
+    EXPECT_EQ(a[t].id, b[t].id);
+    EXPECT_EQ(a[t].rank, b[t].rank);
+    EXPECT_EQ(a[t].logprob, b[t].logprob);  // the same bits: neither is NaN
+    ASSERT_EQ(a[t].top.size(), b[t].top.size());
+    for (size_t k = 0; k < a[t].top.size(); ++k) {
+      EXPECT_EQ(a[t].top[k].id, b[t].top[k].id);
+      EXPECT_EQ(a[t].top[k].logprob, b[t].top[k].logprob);
+    }
+  }
+}
+
 inline void expect_same(const Answer& a, const Answer& b) {
   ASSERT_EQ(a.choices.size(), b.choices.size());
   EXPECT_EQ(a.seed, b.seed);
@@ -144,14 +162,8 @@ inline void expect_same(const Answer& a, const Answer& b) {
     EXPECT_EQ(x.finish, y.finish);
     EXPECT_EQ(x.stop_reason, y.stop_reason);
     ASSERT_EQ(x.ids(), y.ids());
-    for (size_t t = 0; t < x.tokens.size(); ++t) {
-      EXPECT_EQ(x.tokens[t].logprob, y.tokens[t].logprob);  // the same bits: neither is NaN
-      ASSERT_EQ(x.tokens[t].top.size(), y.tokens[t].top.size());
-      for (size_t k = 0; k < x.tokens[t].top.size(); ++k) {
-        EXPECT_EQ(x.tokens[t].top[k].id, y.tokens[t].top[k].id);
-        EXPECT_EQ(x.tokens[t].top[k].logprob, y.tokens[t].top[k].logprob);
-      }
-    }
+    expect_same_infos(x.prompt, y.prompt);
+    expect_same_infos(x.tokens, y.tokens);
   }
 }
 

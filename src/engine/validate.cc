@@ -53,8 +53,9 @@ void validate_sampling(const SamplingParams& p) {
           p.repetition_penalty, "; it must be above 0");
 }
 
-void validate_stop(const StopRules& rules, bool has_text) {
-  require(rules.max_tokens >= 1, "max_tokens is ", rules.max_tokens, "; it must be at least 1");
+void validate_stop(const StopRules& rules, bool has_text, bool scores_prompt) {
+  require(rules.max_tokens >= (scores_prompt ? 0 : 1), "max_tokens is ", rules.max_tokens,
+          "; it must be at least 1 (0 only where logprobs of the prompt are wanted)");
   require(rules.min_tokens >= 0 && rules.min_tokens <= rules.max_tokens, "min_tokens is ",
           rules.min_tokens, "; it must be from 0 to max_tokens (", rules.max_tokens, ")");
   require(rules.stop.empty() || has_text,
@@ -74,18 +75,19 @@ void validate_stop(const StopRules& rules, bool has_text) {
 void validate_request(const Request& request, const RequestLimits& limits) {
   CHECK(request.sink);
   require(!request.prompt.empty(), "prompt: there is no token; at least one is needed");
-  validate_stop(request.stop, limits.has_text);
+  validate_stop(request.stop, limits.has_text, request.prompt_logprobs.has_value());
   const auto n_prompt = static_cast<int64_t>(request.prompt.size());
   require(n_prompt < limits.max_context && request.stop.max_tokens <= limits.max_context - n_prompt,
           "the prompt has ", n_prompt, " tokens and max_tokens is ", request.stop.max_tokens,
           "; together they must fit the context of ", limits.max_context, " tokens");
   require(request.n_choices >= 1 && request.n_choices <= kMaxChoices, "n_choices is ",
           request.n_choices, "; it must be from 1 to ", kMaxChoices);
-  if (request.top_logprobs) {
-    require(*request.top_logprobs >= 0 && *request.top_logprobs <= limits.vocab_size,
-            "top_logprobs is ", *request.top_logprobs, "; it must be from 0 to ",
-            limits.vocab_size);
-  }
+  const auto require_count = [&](std::optional<int32_t> count, const char* field) {
+    require(count.value_or(0) >= 0 && count.value_or(0) <= limits.vocab_size, field, " is ",
+            count.value_or(0), "; it must be from 0 to ", limits.vocab_size);
+  };
+  require_count(request.top_logprobs, "top_logprobs");
+  require_count(request.prompt_logprobs, "prompt_logprobs");
   require(!request.grammar || request.stop.stop.empty(),
           "stop: a stop string could cut the text before its grammar is satisfied; leave it out");
   validate_sampling(request.sampling);
