@@ -131,6 +131,13 @@ Completion::Requests Completion::make_requests() {
   std::vector<std::vector<int32_t>> prompts = tokenize();
   Requests requests;
   for (size_t i = 0; i < prompts.size(); ++i) {
+    if (request_.echo) prompt_texts_.push_back(prompt_text(i, prompts[i]));
+    for (int32_t n = 0; n < request_.n; ++n) {
+      answers_.push_back({.text = {},
+                          .tokens = {},
+                          .prompt = {{.id = prompts[i].front(), .top = {}}},
+                          .stop_reason = {}});
+    }
     auto request = std::make_shared<Request>();
     request->id = prompts.size() == 1 ? head_.id : head_.id + "-" + std::to_string(i);
     request->stop = stop_rules(static_cast<int64_t>(prompts[i].size()));
@@ -140,6 +147,7 @@ Completion::Requests Completion::make_requests() {
     request->grammar = grammar;
     request->seed = seed_;
     request->top_logprobs = request_.top_logprobs;
+    request->prompt_logprobs = scored_alternatives();
     request->skip_special_tokens = request_.skip_special_tokens;
     request->priority = request_.priority;
     request->sink = [self = shared_from_this(), i](Event&& event) {
@@ -150,16 +158,35 @@ Completion::Requests Completion::make_requests() {
   size_t n_choices = requests.size() * static_cast<size_t>(request_.n);
   usage_.resize(requests.size());
   text_offsets_.resize(n_choices);
-  answers_.resize(n_choices);
   check_answer_size(requests);
   return requests;
+}
+
+// Alternatives to the prompt's tokens, if their logprobs are wanted in one form or the other.
+std::optional<int32_t> Completion::scored_alternatives() const {
+  std::optional<int32_t> n = request_.prompt_logprobs;
+  if (request_.echo && request_.top_logprobs) n = std::max(n.value_or(0), *request_.top_logprobs);
+  if (!n && request_.max_tokens == 0) return 0;  // the engine's way to compute only a prompt
+  return n;
+}
+
+std::string Completion::prompt_text(size_t i, const std::vector<int32_t>& tokens) const {
+  const auto* text = std::get_if<std::string>(&request_.prompts[i]);
+  return text ? *text : services_.tokenizer.decode(tokens, /*skip_special=*/false);
 }
 
 void Completion::check_answer_size(const Requests& requests) const {
   if (request_.stream) return;
   int64_t n_tokens = 0;
-  for (const auto& request : requests) n_tokens += request->stop.max_tokens * request_.n;
-  const int64_t size = n_tokens * (1 + request_.top_logprobs.value_or(0));
+  for (const auto& request : requests) {
+    n_tokens += request->stop.max_tokens * request_.n;
+    if (request->prompt_logprobs) {
+      n_tokens += static_cast<int64_t>(request->prompt.size()) * request_.n;
+    }
+  }
+  const int32_t n_top =
+      std::max(request_.top_logprobs.value_or(0), scored_alternatives().value_or(0));
+  const int64_t size = n_tokens * (1 + n_top);
   if (size <= kMaxWholeAnswer) return;
   throw ApiError(400,
                  "stream: the answer may have " + std::to_string(size) +
@@ -272,6 +299,8 @@ void Completion::handle(Arrival& arrival) {
   // A token that ends the choice is no part of its text.
   if (event.stop_token) event.tokens.clear();
   auto choice = static_cast<int32_t>(arrival.request) * request_.n + event.choice;
+  std::vector<TokenInfo>& prompt = answers_[static_cast<size_t>(choice)].prompt;
+  std::move(event.prompt.begin(), event.prompt.end(), std::back_inserter(prompt));
   if (request_.stream) {
     stream_event(choice, event);
   } else {
@@ -280,15 +309,35 @@ void Completion::handle(Arrival& arrival) {
   if (event.last && ++n_finished_ == usage_.size()) complete();
 }
 
+// The prompt as the first piece of a stream: at once, since a cut of it might not be UTF-8.
+void Completion::stream_prompt(int32_t choice) {
+  ChoiceAnswer& answer = answers_[static_cast<size_t>(choice)];
+  const std::string& text = prompt_texts_[static_cast<size_t>(choice / request_.n)];
+  std::string logprobs = "null";
+  if (request_.top_logprobs) {
+    logprobs = LogprobsFormat(services_.tokenizer)
+                   .completions(answer.prompt, *request_.top_logprobs, {},
+                                text_offsets_[static_cast<size_t>(choice)]);
+  }
+  Usage usage;
+  reply_->write(text_chunk(head_, choice, text, logprobs, chunk_usage(usage)));
+  answer.prompt.clear();
+}
+
 void Completion::stream_event(int32_t choice, Event& event) {
   Usage usage;
+  const bool prompt_is_whole = !event.tokens.empty() || event.finish;
+  if (request_.echo && prompt_is_whole && !answers_[static_cast<size_t>(choice)].prompt.empty()) {
+    stream_prompt(choice);
+  }
   bool has_logprobs = request_.top_logprobs.has_value() && !event.tokens.empty();
   if (!event.text.empty() || has_logprobs) {
     std::string logprobs = "null";
     LogprobsFormat format(services_.tokenizer);
     if (has_logprobs && head_.endpoint == Endpoint::chat) logprobs = format.chat(event.tokens);
     if (has_logprobs && head_.endpoint == Endpoint::completions) {
-      logprobs = format.completions(event.tokens, text_offsets_[static_cast<size_t>(choice)]);
+      logprobs =
+          format.completions({}, 0, event.tokens, text_offsets_[static_cast<size_t>(choice)]);
     }
     reply_->write(text_chunk(head_, choice, event.text, logprobs, chunk_usage(usage)));
   }
@@ -305,6 +354,9 @@ void Completion::collect_event(int32_t choice, Event& event) {
     std::move(event.tokens.begin(), event.tokens.end(), std::back_inserter(answer.tokens));
   }
   if (event.finish) {
+    if (request_.echo) {
+      answer.text.insert(0, prompt_texts_[static_cast<size_t>(choice / request_.n)]);
+    }
     answer.finish = *event.finish;
     answer.stop_reason = event.stop_reason;
   }
@@ -340,9 +392,11 @@ void Completion::send_whole() {
     response.headers = {{"Content-Type", "application/json"}};
     self->add_headers(response);
     try {
-      response.body =
-          whole_answer(self->head_, self->answers_, self->request_.top_logprobs.has_value(),
-                       self->total_usage(), LogprobsFormat(self->services_.tokenizer));
+      response.body = whole_answer(self->head_, self->answers_,
+                                   {.tokens = self->request_.top_logprobs,
+                                    .echo = self->request_.echo,
+                                    .prompt = self->request_.prompt_logprobs},
+                                   self->total_usage(), LogprobsFormat(self->services_.tokenizer));
     } catch (...) {
       return self->refuse(current_api_error(self->head_.id));
     }

@@ -10,6 +10,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -44,6 +45,8 @@ class Completion : public std::enable_shared_from_this<Completion> {
   std::vector<std::vector<int32_t>> tokenize() const;
   Requests make_requests();
   std::shared_ptr<const Grammar> compile_grammar() const;
+  std::optional<int32_t> scored_alternatives() const;
+  std::string prompt_text(size_t i, const std::vector<int32_t>& tokens) const;
   StopRules stop_rules(int64_t n_prompt_tokens) const;
   void check_answer_size(const Requests& requests) const;
   void submit(const Requests& requests);
@@ -56,6 +59,7 @@ class Completion : public std::enable_shared_from_this<Completion> {
   void begin_stream();
   void drain();
   void handle(Arrival& arrival);
+  void stream_prompt(int32_t choice);
   void stream_event(int32_t choice, Event& event);
   void collect_event(int32_t choice, Event& event);
   void fail(const ApiError& error);
@@ -73,6 +77,7 @@ class Completion : public std::enable_shared_from_this<Completion> {
   CompletionRequest request_;
   AnswerHead head_;
   uint64_t seed_ = 0;
+  std::vector<std::string> prompt_texts_;  // [prompts], when they are echoed
 
   // The I/O thread's.
   bool begun_ = false;                 // what start() wrote may be read

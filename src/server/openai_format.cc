@@ -1,5 +1,6 @@
 #include "server/openai_format.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -144,28 +145,62 @@ std::string LogprobsFormat::chat(const std::vector<TokenInfo>& tokens) const {
   return "{\"content\":" + content + "]}";
 }
 
-std::string LogprobsFormat::completions(const std::vector<TokenInfo>& tokens,
+std::string LogprobsFormat::name(int32_t id) const {
+  const std::string_view bytes = tokenizer_.token_bytes(id);
+  return is_utf8(bytes) ? std::string(bytes) : "bytes:" + token_text(bytes);
+}
+
+std::string LogprobsFormat::completions(std::span<const TokenInfo> prompt, int32_t n_top,
+                                        std::span<const TokenInfo> tokens,
                                         int64_t& text_offset) const {
   std::string texts = "[", logprobs = "[", tops = "[", offsets = "[";
-  for (const TokenInfo& token : tokens) {
-    auto name = [&](int32_t id) {
-      std::string_view bytes = tokenizer_.token_bytes(id);
-      return is_utf8(bytes) ? std::string(bytes) : "bytes:" + token_text(bytes);
-    };
+  const auto add = [&](const TokenInfo& token, size_t n, bool has_logprob) {
     append_item(texts, json::serialize(to_json(name(token.id))));
+    append_item(offsets, std::to_string(text_offset));
+    text_offset += count_characters(tokenizer_.token_bytes(token.id));
+    if (!has_logprob) {
+      append_item(logprobs, "null");
+      append_item(tops, "null");
+      return;
+    }
     append_item(logprobs, json::serialize(json::value(json_logprob(token.logprob))));
     json::object top;
-    for (const TokenLogprob& other : token.top) {
+    for (size_t i = 0; i < std::min(n, token.top.size()); ++i) {
       // Two ids may have one text: the likelier one, which comes first, keeps the place.
-      top.emplace(name(other.id), json_logprob(other.logprob));
+      top.emplace(name(token.top[i].id), json_logprob(token.top[i].logprob));
     }
     top.emplace(name(token.id), json_logprob(token.logprob));
     append_item(tops, json::serialize(top));
-    append_item(offsets, std::to_string(text_offset));
-    text_offset += count_characters(tokenizer_.token_bytes(token.id));
-  }
+  };
+  for (const TokenInfo& token : prompt) add(token, static_cast<size_t>(n_top), token.rank > 0);
+  for (const TokenInfo& token : tokens) add(token, token.top.size(), true);
   return "{\"tokens\":" + texts + "],\"token_logprobs\":" + logprobs +
          "],\"top_logprobs\":" + tops + "],\"text_offset\":" + offsets + "]}";
+}
+
+std::string LogprobsFormat::prompt(std::span<const TokenInfo> tokens, int32_t n_top) const {
+  std::string list = "[";
+  const auto entry = [&](int32_t id, float logprob, int32_t rank) {
+    json::object object;
+    object["logprob"] = json_logprob(logprob);
+    object["rank"] = rank;
+    object["decoded_token"] = to_json(name(id));
+    return object;
+  };
+  for (const TokenInfo& token : tokens) {
+    if (token.rank == 0) {
+      append_item(list, "null");
+      continue;
+    }
+    json::object object;
+    for (size_t i = 0; i < std::min(static_cast<size_t>(n_top), token.top.size()); ++i) {
+      const auto& [id, logprob] = token.top[i];
+      object[std::to_string(id)] = entry(id, logprob, static_cast<int32_t>(i) + 1);
+    }
+    object[std::to_string(token.id)] = entry(token.id, token.logprob, token.rank);
+    append_item(list, json::serialize(object));
+  }
+  return list + "]";
 }
 
 std::string role_chunk(const AnswerHead& head, int32_t choice, ChunkUsage usage) {
@@ -213,12 +248,16 @@ std::string usage_chunk(const AnswerHead& head, const Usage& usage) {
 std::string error_event(const std::string& error_json) { return "data: " + error_json + "\n\n"; }
 
 std::string whole_answer(const AnswerHead& head, const std::vector<ChoiceAnswer>& choices,
-                         bool logprobs_wanted, const Usage& usage, const LogprobsFormat& format) {
+                         const LogprobsWanted& wanted, const Usage& usage,
+                         const LogprobsFormat& format) {
   bool chat = head.endpoint == Endpoint::chat;
   json::object object = envelope(head, chat ? "chat.completion" : "text_completion");
   object["usage"] = usage_json(usage);
   std::string answer = json::serialize(object);
   answer.back() = ',';
+  if (chat && wanted.prompt) {  // one prompt
+    answer += "\"prompt_logprobs\":" + format.prompt(choices.front().prompt, *wanted.prompt) + ",";
+  }
   answer += "\"choices\":[";
   int32_t index = 0;
   for (const ChoiceAnswer& choice : choices) {
@@ -234,10 +273,18 @@ std::string whole_answer(const AnswerHead& head, const std::vector<ChoiceAnswer>
     }
     std::string logprobs = "null";
     int64_t text_offset = 0;
-    if (logprobs_wanted) {
-      logprobs = chat ? format.chat(choice.tokens) : format.completions(choice.tokens, text_offset);
+    if (wanted.tokens) {
+      const std::span<const TokenInfo> prompt =
+          wanted.echo ? choice.prompt : std::span<const TokenInfo>();
+      logprobs = chat ? format.chat(choice.tokens)
+                      : format.completions(prompt, *wanted.tokens, choice.tokens, text_offset);
     }
-    append_item(answer, with_field(entry, "logprobs", logprobs));
+    std::string object_text = with_field(entry, "logprobs", logprobs);
+    if (!chat && wanted.prompt) {
+      object_text.back() = ',';
+      object_text += "\"prompt_logprobs\":" + format.prompt(choice.prompt, *wanted.prompt) + "}";
+    }
+    append_item(answer, object_text);
   }
   answer += "]}";
   return answer;

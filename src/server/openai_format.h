@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,8 +32,9 @@ struct ChunkUsage {
 
 // One choice of a whole answer.
 struct ChoiceAnswer {
-  std::string text;
+  std::string text;               // the prompt's, too, when it is echoed
   std::vector<TokenInfo> tokens;  // when logprobs were asked for
+  std::vector<TokenInfo> prompt;  // when its logprobs were asked for; the first has none
   FinishReason finish = FinishReason::stop;
   std::string stop_reason;
 };
@@ -45,11 +47,18 @@ class LogprobsFormat {
 
   // {"content": [{"token", "logprob", "bytes", "top_logprobs"}]}
   std::string chat(const std::vector<TokenInfo>& tokens) const;
-  // {"tokens", "token_logprobs", "top_logprobs", "text_offset"}; offsets count characters, from
-  // text_offset on, which is moved behind these tokens.
-  std::string completions(const std::vector<TokenInfo>& tokens, int64_t& text_offset) const;
+  // {"tokens", "token_logprobs", "top_logprobs", "text_offset"} of an echoed prompt (n_top of its
+  // alternatives) and generated tokens; offsets count characters, from text_offset on, which is
+  // moved behind these tokens. The first token of a prompt has null for logprobs.
+  std::string completions(std::span<const TokenInfo> prompt, int32_t n_top,
+                          std::span<const TokenInfo> tokens, int64_t& text_offset) const;
+  // vLLM's prompt_logprobs: a list with, per token, null or
+  // {"<id>": {"logprob", "rank", "decoded_token"}} of n_top alternatives and the token itself.
+  std::string prompt(std::span<const TokenInfo> tokens, int32_t n_top) const;
 
  private:
+  std::string name(int32_t id) const;  // of a token, in the forms of completions
+
   const Tokenizer& tokenizer_;
 };
 
@@ -76,8 +85,16 @@ std::string usage_chunk(const AnswerHead& head, const Usage& usage);
 std::string error_event(const std::string& error_json);
 constexpr std::string_view kDoneEvent = "data: [DONE]\n\n";
 
-// The whole answer. logprobs_wanted: the objects are present, even if without tokens.
+// Which logprobs an answer has, and how many alternatives.
+struct LogprobsWanted {
+  std::optional<int32_t> tokens;
+  bool echo = false;              // those of the prompt before those of the tokens
+  std::optional<int32_t> prompt;  // vLLM's prompt_logprobs
+};
+
+// The whole answer. Objects of logprobs that are wanted are present, even if without tokens.
 std::string whole_answer(const AnswerHead& head, const std::vector<ChoiceAnswer>& choices,
-                         bool logprobs_wanted, const Usage& usage, const LogprobsFormat& format);
+                         const LogprobsWanted& wanted, const Usage& usage,
+                         const LogprobsFormat& format);
 
 }  // namespace dbrx

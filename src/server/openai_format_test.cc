@@ -44,14 +44,30 @@ TEST(OpenAiFormat, WritesChatLogprobs) {
 TEST(OpenAiFormat, WritesCompletionLogprobsWithTheChosenTokenAndCharacterOffsets) {
   LogprobsFormat format(tokenizer());
   int64_t offset = 3;
-  json::value value =
-      json::parse(format.completions({{.id = kEAcute, .logprob = -2, .top = {{kHello, -0.5F}}},
-                                      {.id = 0xC3, .logprob = -1, .top = {}}},
-                                     offset));
+  json::value value = json::parse(format.completions(
+      {}, 0,
+      std::vector<TokenInfo>{{.id = kEAcute, .logprob = -2, .top = {{kHello, -0.5F}}},
+                             {.id = 0xC3, .logprob = -1, .top = {}}},
+      offset));
   EXPECT_EQ(json::serialize(value.at("tokens")), "[\"\u00e9\",\"bytes:\\\\xc3\"]");
   EXPECT_EQ(json::serialize(value.at("text_offset")), "[3,4]");
   EXPECT_EQ(json::serialize(value.at("top_logprobs").at(0)), "{\"hello\":-5E-1,\"\u00e9\":-2E0}");
   EXPECT_EQ(offset, 5);
+}
+
+TEST(OpenAiFormat, WritesLogprobsOfPromptsInBothForms) {
+  LogprobsFormat format(tokenizer());
+  const std::vector<TokenInfo> prompt = {
+      {.id = kHello, .top = {}},
+      {.id = kEAcute, .logprob = -2, .rank = 3, .top = {{kHello, -0.5F}, {0xC3, -1}}}};
+  int64_t offset = 0;
+  const json::value echoed = json::parse(format.completions(prompt, 1, {}, offset));
+  EXPECT_EQ(json::serialize(echoed.at("token_logprobs")), "[null,-2E0]");
+  EXPECT_EQ(json::serialize(echoed.at("top_logprobs")), "[null,{\"hello\":-5E-1,\"\u00e9\":-2E0}]");
+  EXPECT_EQ(json::serialize(echoed.at("text_offset")), "[0,5]");
+  EXPECT_EQ(format.prompt(prompt, 1),
+            R"([null,{"259":{"logprob":-5E-1,"rank":1,"decoded_token":"hello"},)"
+            "\"261\":{\"logprob\":-2E0,\"rank\":3,\"decoded_token\":\"\u00e9\"}}]");
 }
 
 TEST(OpenAiFormat, MakesErrorsThatSdksUnderstand) {

@@ -150,11 +150,24 @@ int32_t parse_n(const JsonFields& fields, size_t n_prompts, const ParseOptions& 
   return static_cast<int32_t>(n);
 }
 
-std::optional<int64_t> parse_max_tokens(const JsonFields& fields) {
-  auto old_name = fields.integer("max_tokens", 1, kMaxInt64);
-  auto new_name = fields.integer("max_completion_tokens", 1, kMaxInt64);
+// least: 0 where the prompt itself is part of the answer.
+std::optional<int64_t> parse_max_tokens(const JsonFields& fields, int64_t least) {
+  auto old_name = fields.integer("max_tokens", least, kMaxInt64);
+  auto new_name = fields.integer("max_completion_tokens", least, kMaxInt64);
   if (old_name && new_name) return std::min(*old_name, *new_name);  // both are upper limits
   return old_name ? old_name : new_name;
+}
+
+void parse_prompt_logprobs(const JsonFields& fields, CompletionRequest& request) {
+  if (request.endpoint == Endpoint::completions) {
+    request.echo = fields.boolean("echo").value_or(false);
+  }
+  const auto n = fields.integer("prompt_logprobs", 0, kMaxTopLogprobs);
+  if (!n) return;
+  request.prompt_logprobs = static_cast<int32_t>(*n);
+  if (!fields.boolean("stream").value_or(false)) return;
+  throw ApiError(400, "prompt_logprobs: has no place in a stream; echo with logprobs does",
+                 "prompt_logprobs", "invalid_value");
 }
 
 void parse_stream(const JsonFields& fields, CompletionRequest& request) {
@@ -196,7 +209,8 @@ CompletionRequest parse_completion_request(Endpoint endpoint, std::string_view b
   } else {
     request.prompts = parse_prompts(fields, options);
   }
-  request.max_tokens = parse_max_tokens(fields);
+  parse_prompt_logprobs(fields, request);
+  request.max_tokens = parse_max_tokens(fields, request.echo ? 0 : 1);
   request.n = parse_n(fields, request.prompts.size(), options);
   request.sampling = parse_sampling(fields, options.n_ids);
   request.stop = parse_stop_rules(fields, options.n_ids);

@@ -39,6 +39,8 @@ struct CompletionRequest {
   std::optional<GrammarSource> grammar;
   std::optional<int64_t> seed;
   std::optional<int32_t> top_logprobs;
+  bool echo = false;                       // the answer's text begins with the prompt
+  std::optional<int32_t> prompt_logprobs;  // vLLM's, of all prompts
   bool stream = false;
   bool include_usage = false;     // a last chunk with the usage
   bool continuous_usage = false;  // usage in every chunk
