@@ -35,6 +35,24 @@ std::string leading_parameter(std::string_view message) {
   return "";
 }
 
+// Databricks' name of the kind of error.
+std::string_view databricks_code(int status) {
+  switch (status) {
+    case 401:
+      return "UNAUTHENTICATED";
+    case 403:
+      return "PERMISSION_DENIED";
+    case 404:
+      return "RESOURCE_DOES_NOT_EXIST";
+    case 429:
+      return "REQUEST_LIMIT_EXCEEDED";
+    case 503:
+      return "TEMPORARILY_UNAVAILABLE";
+    default:
+      return status >= 500 ? "INTERNAL_ERROR" : "BAD_REQUEST";
+  }
+}
+
 json::value text_or_null(const std::string& text) {
   if (text.empty()) return nullptr;
   return json::string(text);
@@ -82,6 +100,8 @@ std::string error_json(const ApiError& error) {
   inner["param"] = text_or_null(error.param);
   inner["code"] = text_or_null(error.code);
   json::object outer;
+  outer["error_code"] = databricks_code(error.status);
+  outer["message"] = error.what();
   outer["error"] = std::move(inner);
   return json::serialize(outer);
 }

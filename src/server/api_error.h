@@ -1,4 +1,4 @@
-// What a client is told when its request fails: the status and OpenAI's error object.
+// What a client is told when its request fails: the status and an error object.
 #pragma once
 
 #include <string>
@@ -29,7 +29,9 @@ ApiError to_api_error(const Error& error, const std::string& param);
 // the id of the request. To be called in a catch block.
 ApiError current_api_error(const std::string& id);
 
-// {"error": {"message", "type", "param", "code"}}; the type follows from the status.
+// One object that clients of both dialects understand, OpenAI's and Databricks':
+// {"error_code", "message", "error": {"message", "type", "param", "code"}}; error_code and type
+// follow from the status.
 std::string error_json(const ApiError& error);
 
 // The whole response, Retry-After included where the status asks for one.

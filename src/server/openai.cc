@@ -74,15 +74,15 @@ std::string OpenAiServices::require_model(const std::optional<std::string>& name
       "model", "model_not_found");
 }
 
-void handle_completion(OpenAiServices& services, Endpoint endpoint,
+void handle_completion(OpenAiServices& services, CompletionRoute route,
                        std::shared_ptr<const HttpRequest> request, std::shared_ptr<Reply> reply) {
   check_content_type(*request);
   auto completion = std::make_shared<Completion>(services, reply);
   reply->on_abort([weak = std::weak_ptr(completion)] {
     if (auto alive = weak.lock()) alive->abort();
   });
-  services.workers.post([completion, endpoint, request = std::move(request)] {
-    completion->start(endpoint, request->body);
+  services.workers.post([completion, route = std::move(route), request = std::move(request)] {
+    completion->start(route, request->body);
   });
 }
 

@@ -10,8 +10,8 @@
 
 namespace dbrx {
 
-// /v1/chat/completions and /v1/completions. Hands the body to a text worker and returns.
-void handle_completion(OpenAiServices& services, Endpoint endpoint,
+// Chat and text completions in either dialect. Hands the body to a text worker and returns.
+void handle_completion(OpenAiServices& services, CompletionRoute route,
                        std::shared_ptr<const HttpRequest> request, std::shared_ptr<Reply> reply);
 
 // Browsers send cross-site requests without asking first unless the type is one like JSON's:

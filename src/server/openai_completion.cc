@@ -36,10 +36,10 @@ ApiError shutting_down() {
 
 }  // namespace
 
-void Completion::start(Endpoint endpoint, std::string_view body) {
+void Completion::start(const CompletionRoute& route, std::string_view body) {
   try {
     if (aborted_) throw shutting_down();
-    parse(endpoint, body);
+    parse(route, body);
     submit(make_requests());
     reply_->post([self = shared_from_this()] { self->begin(); });
   } catch (...) {
@@ -62,13 +62,14 @@ void Completion::cancel() {
   }
 }
 
-void Completion::parse(Endpoint endpoint, std::string_view body) {
-  request_ = parse_completion_request(endpoint, body, services_.parse);
+void Completion::parse(const CompletionRoute& route, std::string_view body) {
+  request_ = parse_completion_request(route, body, services_.parse);
   std::string model = services_.require_model(request_.model);
   services_.unknown_names.log_new(request_.ignored);
-  bool chat = endpoint == Endpoint::chat;
-  head_ = {.endpoint = endpoint,
-           .id = (chat ? "chatcmpl-" : "cmpl-") + random_hex(32),
+  const std::string kind = request_.endpoint == Endpoint::chat ? "chatcmpl" : "cmpl";
+  const std::string separator = request_.dialect == Dialect::databricks ? "_" : "-";
+  head_ = {.endpoint = request_.endpoint,
+           .id = kind + separator + random_hex(32),
            .created = seconds_now(),
            .model = std::move(model),
            .system_fingerprint = services_.system_fingerprint};
@@ -76,16 +77,32 @@ void Completion::parse(Endpoint endpoint, std::string_view body) {
 }
 
 std::vector<std::vector<int32_t>> Completion::tokenize() const {
-  if (request_.endpoint == Endpoint::chat) {
-    return {chat_tokens(services_, request_.messages, /*add_generation_prompt=*/true)};
-  }
   std::vector<std::vector<int32_t>> prompts;
+  if (request_.endpoint == Endpoint::chat) {
+    prompts.push_back(chat_tokens(services_, request_.messages, /*add_generation_prompt=*/true));
+  }
   for (const Prompt& prompt : request_.prompts) {
     const auto* text = std::get_if<std::string>(&prompt);
-    prompts.push_back(text ? text_tokens(services_, *text)
-                           : std::get<std::vector<int32_t>>(prompt));
+    if (!text) {
+      prompts.push_back(std::get<std::vector<int32_t>>(prompt));
+    } else if (request_.wrap_prompts && services_.chat_template) {
+      const std::vector<ChatMessage> messages = {{.role = "user", .content = *text}};
+      prompts.push_back(chat_tokens(services_, messages, /*add_generation_prompt=*/true));
+    } else {
+      prompts.push_back(text_tokens(services_, *text));
+    }
   }
+  for (std::vector<int32_t>& prompt : prompts) truncate(prompt);
   return prompts;
+}
+
+// Keeps the end of a prompt, as far as the request asks for that.
+void Completion::truncate(std::vector<int32_t>& prompt) const {
+  if (!request_.truncate_prompt) return;
+  const int64_t room = services_.engine.max_context() - request_.max_tokens.value_or(1);
+  const int64_t wanted = *request_.truncate_prompt == 0 ? room : *request_.truncate_prompt;
+  const int64_t surplus = static_cast<int64_t>(prompt.size()) - std::max<int64_t>(wanted, 1);
+  if (surplus > 0) prompt.erase(prompt.begin(), prompt.begin() + surplus);
 }
 
 StopRules Completion::stop_rules(int64_t n_prompt) const {
@@ -157,6 +174,9 @@ Completion::Requests Completion::make_requests() {
   }
   size_t n_choices = requests.size() * static_cast<size_t>(request_.n);
   usage_.resize(requests.size());
+  for (size_t i = 0; i < requests.size(); ++i) {
+    usage_[i].prompt_tokens = static_cast<int64_t>(requests[i]->prompt.size());
+  }
   text_offsets_.resize(n_choices);
   check_answer_size(requests);
   return requests;
@@ -434,6 +454,9 @@ void Completion::add_headers(HttpResponse& response) const {
   if (response.status == 200) {
     response.headers.push_back({"x-dbrx-seed", std::to_string(static_cast<int64_t>(seed_))});
     response.headers.push_back({"x-dbrx-fingerprint", services_.system_fingerprint});
+    if (request_.dialect == Dialect::databricks) {
+      response.headers.push_back({"served-model-name", head_.model});
+    }
   }
 }
 

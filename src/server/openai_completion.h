@@ -1,5 +1,5 @@
-// One call of /v1/chat/completions or /v1/completions, from the body to the last byte: start() on a
-// text worker, receive() on the engine thread, the rest on the I/O thread.
+// One call for a chat or text completion, in either dialect, from the body to the last byte:
+// start() on a text worker, receive() on the engine thread, the rest on the I/O thread.
 //
 // Who keeps whom alive: the engine its requests, their sinks this object, this object the reply.
 // Nobody points back with more than a weak pointer.
@@ -28,7 +28,7 @@ class Completion : public std::enable_shared_from_this<Completion> {
       : services_(services), reply_(std::move(reply)) {}
 
   // Parses, checks, tokenizes, submits. Failures become an answer.
-  void start(Endpoint endpoint, std::string_view body);
+  void start(const CompletionRoute& route, std::string_view body);
 
   // The answer is no longer wanted: cancels it and, when somebody still listens, says so at once,
   // however long the engine's step takes. On the I/O thread.
@@ -41,8 +41,9 @@ class Completion : public std::enable_shared_from_this<Completion> {
     Event event;
   };
 
-  void parse(Endpoint endpoint, std::string_view body);
+  void parse(const CompletionRoute& route, std::string_view body);
   std::vector<std::vector<int32_t>> tokenize() const;
+  void truncate(std::vector<int32_t>& prompt) const;
   Requests make_requests();
   std::shared_ptr<const Grammar> compile_grammar() const;
   std::optional<int32_t> scored_alternatives() const;

@@ -62,7 +62,7 @@ constexpr int32_t kVocab = 310;
 struct Rig {
   // Asks for 200 times "a", each an event and a chunk.
   void start(bool stream) {
-    completion->start(Endpoint::completions,
+    completion->start({.endpoint = Endpoint::completions},
                       std::string(R"({"prompt": "x", "max_tokens": 200, "logprobs": 0,
                                       "logit_bias": {"97": 100}, "stream": )") +
                           (stream ? "true}" : "false}"));

@@ -12,6 +12,9 @@ namespace dbrx {
 
 enum class Endpoint { chat, completions };
 
+// Whose habits an answer has: OpenAI's and vLLM's, or Databricks'.
+enum class Dialect { openai, databricks };
+
 enum class Support {
   used,       // does what it says
   refused,    // known, not offered here: 400 naming it, unless its value asks for nothing

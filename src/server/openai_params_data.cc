@@ -63,6 +63,20 @@ constexpr Parameter kTable[] = {
     {"add_special_tokens", N, N},  // the tokenizers of the served families add none
     {"spaces_between_special_tokens", N, N},
 
+    {"client_request_id", N, N},
+    {"usage_context", N, N},
+
+    {"use_raw_prompt", R, U},
+    {"error_behavior", U, U},
+    {"truncate_prompt_tokens", U, U},
+    {"extra_params", R, R, "[]", "send its members as fields of the request"},
+    {"databricks_options", R, R},
+    {"dataframe_records", R, R, "[]", "send messages or prompt"},
+    {"dataframe_split", R, R, "[]", "send messages or prompt"},
+    {"instances", R, R, "[]", "send messages or prompt"},
+    {"inputs", R, R, "[]", "send messages or prompt"},
+    {"input", R, R, "[]", "send messages or prompt"},
+
     {"store", R, R},
     {"service_tier", R, R, R"(["auto", "default"])"},
     {"suffix", R, R},
@@ -90,7 +104,6 @@ constexpr Parameter kTable[] = {
     {"documents", R, R},
     {"mm_processor_kwargs", R, R},
     {"prompt_embeds", R, R},
-    {"truncate_prompt_tokens", R, R},
     {"include_stop_str_in_output", R, R},
     {"allowed_token_ids", R, R},
     {"bad_words", R, R},

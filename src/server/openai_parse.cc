@@ -193,17 +193,42 @@ void parse_stream(const JsonFields& fields, CompletionRequest& request) {
   }
 }
 
+// vLLM's truncate_prompt_tokens and Databricks' error_behavior.
+void parse_truncation(const JsonFields& fields, CompletionRequest& request) {
+  const std::string behavior = fields.string("error_behavior").value_or("error");
+  if (behavior != "error" && behavior != "truncate") {
+    bad_value("error_behavior", R"("error" or "truncate")", json::string(behavior));
+  }
+  if (behavior == "truncate") request.truncate_prompt = 0;
+  const auto n = fields.integer("truncate_prompt_tokens", -1, kMaxInt64);
+  if (n == 0) bad_value("truncate_prompt_tokens", "a number of tokens, or -1", json::value(0));
+  if (n) request.truncate_prompt = *n == -1 ? 0 : *n;
+}
+
+void add_databricks_habits(const JsonFields& fields, CompletionRequest& request) {
+  constexpr int32_t kMostChoices = 5;
+  if (request.n > kMostChoices) {
+    bad_value("n", "an integer from 1 to " + std::to_string(kMostChoices), *fields.find("n"));
+  }
+  request.continuous_usage = request.stream;
+  request.wrap_prompts = !fields.boolean("use_raw_prompt").value_or(false);
+}
+
 }  // namespace
 
-CompletionRequest parse_completion_request(Endpoint endpoint, std::string_view body,
+CompletionRequest parse_completion_request(const CompletionRoute& route, std::string_view body,
                                            const ParseOptions& options) {
   const json::value document = parse_json_object(body);
   const json::object& object = document.get_object();
   JsonFields fields(object);
+  const Endpoint endpoint =
+      route.endpoint.value_or(fields.find("prompt") ? Endpoint::completions : Endpoint::chat);
   CompletionRequest request;
   request.endpoint = endpoint;
+  request.dialect = route.dialect;
   request.ignored = check_parameters(endpoint, object, options.strict_params);
   request.model = fields.string("model");
+  if (!route.model.empty()) request.model = route.model;
   if (endpoint == Endpoint::chat) {
     request.messages = parse_messages(fields, options.max_context, request.ignored);
   } else {
@@ -224,6 +249,8 @@ CompletionRequest parse_completion_request(Endpoint endpoint, std::string_view b
                                         std::numeric_limits<int32_t>::max())
                                .value_or(0));
   parse_stream(fields, request);
+  parse_truncation(fields, request);
+  if (route.dialect == Dialect::databricks) add_databricks_habits(fields, request);
   if (options.strict_params && !request.ignored.empty()) {
     const std::string& name = request.ignored.front();
     throw ApiError(400, name + ": unknown parameter (this server runs with --strict-params)", name,

@@ -27,8 +27,16 @@ struct ParseOptions {
   int64_t max_context = 0;         // tokens
 };
 
+// Where a request came in.
+struct CompletionRoute {
+  std::optional<Endpoint> endpoint = {};  // without: chat for a body with messages
+  Dialect dialect = Dialect::openai;
+  std::string model = {};  // named in the path; empty: by the body
+};
+
 struct CompletionRequest {
   Endpoint endpoint = Endpoint::chat;
+  Dialect dialect = Dialect::openai;
   std::optional<std::string> model;
   std::vector<ChatMessage> messages;  // chat
   std::vector<Prompt> prompts;        // completions; at least one
@@ -46,11 +54,14 @@ struct CompletionRequest {
   bool continuous_usage = false;  // usage in every chunk
   bool skip_special_tokens = true;
   int32_t priority = 0;
+  bool wrap_prompts = false;  // completions: each text is a user's message
+  // Tokens of a prompt that are kept, from its end; 0: as many as fit beside max_tokens.
+  std::optional<int64_t> truncate_prompt;
   std::vector<std::string> ignored;  // names of unknown fields
 };
 
 // Throws ApiError(400).
-CompletionRequest parse_completion_request(Endpoint endpoint, std::string_view body,
+CompletionRequest parse_completion_request(const CompletionRoute& route, std::string_view body,
                                            const ParseOptions& options);
 
 }  // namespace dbrx

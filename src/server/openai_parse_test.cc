@@ -20,15 +20,17 @@ constexpr ParseOptions kOptions{
 // A chat or completion request with these further fields.
 CompletionRequest chat(const std::string& fields, ParseOptions options = kOptions) {
   const std::string messages = R"("messages": [{"role": "user", "content": "x"}])";
-  return parse_completion_request(
-      Endpoint::chat, "{" + messages + (fields.empty() ? "" : ", ") + fields + "}", options);
+  return parse_completion_request({.endpoint = Endpoint::chat},
+                                  "{" + messages + (fields.empty() ? "" : ", ") + fields + "}",
+                                  options);
 }
 CompletionRequest complete(const std::string& fields) {
-  return parse_completion_request(Endpoint::completions, R"({"prompt": "x", )" + fields + "}",
-                                  kOptions);
+  return parse_completion_request({.endpoint = Endpoint::completions},
+                                  R"({"prompt": "x", )" + fields + "}", kOptions);
 }
 CompletionRequest with_messages(const std::string& messages, ParseOptions options = kOptions) {
-  return parse_completion_request(Endpoint::chat, R"({"messages": )" + messages + "}", options);
+  return parse_completion_request({.endpoint = Endpoint::chat}, R"({"messages": )" + messages + "}",
+                                  options);
 }
 
 // The error of a call that must fail with 400, as "param|message".
@@ -201,13 +203,13 @@ TEST(OpenAiParse, BoundsTheLengthOfStopStrings) {
 }
 
 TEST(OpenAiParse, BoundsTheChoicesOfAllPromptsTogether) {
-  EXPECT_EQ(
-      parse_completion_request(Endpoint::completions, R"({"prompt": ["a", "b"], "n": 8})", kOptions)
-          .n,
-      8);
+  EXPECT_EQ(parse_completion_request({.endpoint = Endpoint::completions},
+                                     R"({"prompt": ["a", "b"], "n": 8})", kOptions)
+                .n,
+            8);
   const std::string found = refusal([] {
-    parse_completion_request(Endpoint::completions, R"({"prompt": ["a", "b", "c"], "n": 8})",
-                             kOptions);
+    parse_completion_request({.endpoint = Endpoint::completions},
+                             R"({"prompt": ["a", "b", "c"], "n": 8})", kOptions);
   });
   EXPECT_TRUE(found.starts_with("n|")) << found;
   EXPECT_NE(found.find("24; one request gets 20"), std::string::npos) << found;
@@ -247,8 +249,8 @@ TEST(OpenAiParse, TakesStreamOptionsOnlyWithAStream) {
 
 TEST(OpenAiParse, ReadsAllFormsOfPrompts) {
   auto prompts = [](const std::string& prompt) {
-    return parse_completion_request(Endpoint::completions, R"({"prompt": )" + prompt + "}",
-                                    kOptions)
+    return parse_completion_request({.endpoint = Endpoint::completions},
+                                    R"({"prompt": )" + prompt + "}", kOptions)
         .prompts;
   };
   EXPECT_EQ(prompts(R"("a")"), (std::vector<Prompt>{"a"}));

@@ -15,9 +15,11 @@ std::optional<std::string> match(const Route& route, std::string_view path) {
   if (brace == std::string::npos) {
     return route.path == path ? std::optional<std::string>("") : std::nullopt;
   }
-  std::string_view prefix = std::string_view(route.path).substr(0, brace);
-  if (path.size() <= prefix.size() || !path.starts_with(prefix)) return std::nullopt;
-  return percent_decode(path.substr(brace));
+  const std::string_view prefix = std::string_view(route.path).substr(0, brace);
+  const std::string_view suffix = std::string_view(route.path).substr(route.path.find('}') + 1);
+  if (path.size() <= prefix.size() + suffix.size()) return std::nullopt;
+  if (!path.starts_with(prefix) || !path.ends_with(suffix)) return std::nullopt;
+  return percent_decode(path.substr(brace, path.size() - prefix.size() - suffix.size()));
 }
 
 }  // namespace

@@ -13,12 +13,12 @@ namespace dbrx {
 struct Call {
   std::shared_ptr<const HttpRequest> request;
   std::shared_ptr<Reply> reply;
-  std::string rest;  // what stands in the place of the path's last {...}, decoded; may hold slashes
+  std::string rest;  // what stands in the place of the path's {...}, decoded; may hold slashes
 };
 
 struct Route {
   std::string method;  // GET routes answer HEAD as well
-  std::string path;    // exact, or with {...} as its end
+  std::string path;    // exact, or with one {...}
   std::string about;   // one line for people
   std::function<void(const Call&)> handler;
 };

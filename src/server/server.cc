@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "server/api_error.h"
+#include "server/databricks.h"
 #include "server/http.h"
 #include "server/openai.h"
 #include "server/router.h"
@@ -128,10 +129,10 @@ std::vector<Route> Server::State::make_routes() {
   auto completion = [this](Endpoint endpoint) {
     return [this, endpoint](const Call& call) {
       refuse_if_at_fault();
-      handle_completion(services, endpoint, call.request, call.reply);
+      handle_completion(services, {.endpoint = endpoint}, call.request, call.reply);
     };
   };
-  return {
+  std::vector<Route> routes = {
       {"GET", "/", "this page", [this](const Call& call) { call.reply->send(index()); }},
       {"GET", "/health", "200 while the engine gets on and its weights are sound, else 503",
        [this](const Call& call) { call.reply->send(health()); }},
@@ -156,6 +157,10 @@ std::vector<Route> Server::State::make_routes() {
       {"POST", "/v1/completions", "the continuation of a text, whole or streamed",
        completion(Endpoint::completions)},
   };
+  for (Route& route : databricks_routes(services, [this] { refuse_if_at_fault(); })) {
+    routes.push_back(std::move(route));
+  }
+  return routes;
 }
 
 HttpResponse Server::State::index() const {
@@ -165,7 +170,7 @@ HttpResponse Server::State::index() const {
       "dbrx.cpp " + options.version + ", serving " + options.model_names.front() + "\n\n";
   for (const Route& route : router.routes()) {
     std::string name = route.method + " " + route.path;
-    name.resize(std::max<size_t>(name.size() + 2, 30), ' ');
+    name.resize(std::max<size_t>(name.size() + 2, 44), ' ');
     response.body += name + route.about + "\n";
   }
   return response;
