@@ -4,14 +4,16 @@ import json
 import urllib.error
 import urllib.request
 
+import databricks.sdk
 import openai
 import pytest
+from databricks.sdk.service.serving import ChatMessage, ChatMessageRole
 
 HELLO = [{"role": "user", "content": "Say hello to the world."}]
 
 
 @pytest.fixture(scope="module")
-def databricks(server):
+def endpoints(server):
     return openai.OpenAI(base_url=server.url + "/serving-endpoints", api_key="dapi-any", max_retries=0)
 
 
@@ -50,15 +52,15 @@ def test_prompts_are_messages_unless_raw(server, model, client):
     assert raw["choices"][0]["text"] == plain.choices[0].text
 
 
-def test_the_openai_sdk_on_serving_endpoints(databricks, model):
-    answer = databricks.chat.completions.create(model=model, messages=HELLO, max_tokens=5)
+def test_the_openai_sdk_on_serving_endpoints(endpoints, model):
+    answer = endpoints.chat.completions.create(model=model, messages=HELLO, max_tokens=5)
     assert answer.usage.completion_tokens <= 5
-    text = databricks.completions.create(model=model, prompt="Once", max_tokens=3)
+    text = endpoints.completions.create(model=model, prompt="Once", max_tokens=3)
     assert text.object == "text_completion"
 
 
-def test_every_chunk_has_usage(databricks, model):
-    chunks = list(databricks.chat.completions.create(model=model, messages=HELLO, max_tokens=6, stream=True))
+def test_every_chunk_has_usage(endpoints, model):
+    chunks = list(endpoints.chat.completions.create(model=model, messages=HELLO, max_tokens=6, stream=True))
     assert all(chunk.usage is not None for chunk in chunks)
     assert all(chunk.choices for chunk in chunks)  # nothing for those who index choices[0]
     counts = [chunk.usage.completion_tokens for chunk in chunks]
@@ -101,9 +103,7 @@ def test_the_endpoint_is_listed(server, model):
 
 
 def test_databricks_own_sdk(server, model):
-    databricks_sdk = pytest.importorskip("databricks.sdk")
-    from databricks.sdk.service.serving import ChatMessage, ChatMessageRole
-    workspace = databricks_sdk.WorkspaceClient(host=server.url, token="dapi-any")
+    workspace = databricks.sdk.WorkspaceClient(host=server.url, token="dapi-any")
     answer = workspace.serving_endpoints.query(
         name=model, messages=[ChatMessage(role=ChatMessageRole.USER, content="Hello")], max_tokens=5)
     assert answer.choices[0].message.content is not None
