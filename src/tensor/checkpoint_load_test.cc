@@ -74,7 +74,7 @@ TEST_F(LoadedCheckpoint, ACopyHasTheBytesOfTheFilesAndLetsGoOfTheirMapping) {
     EXPECT_TRUE(std::ranges::equal(tensor.bytes, original.bytes)) << name;
     EXPECT_EQ(tensor.file->path(), original.file->path());
     EXPECT_GE(tensor.bytes.data(), tensor.file->bytes().data());
-    EXPECT_TRUE(verify_checksum(tensor));
+    EXPECT_NO_THROW(verify_checksum(tensor));
   }
 }
 
@@ -133,6 +133,19 @@ TEST_F(LoadedCheckpoint, BackgroundVerifyNamesFileAndTensorOfAFlippedBit) {
   const std::string error = verify(checkpoint).error;
   EXPECT_NE(error.find("b.safetensors: tensor 'large.b': expected checksum"), std::string::npos)
       << error;
+}
+
+TEST(Verify, NamesFileAndTensorWithoutAChecksum) {
+  const Checkpoint checkpoint = Checkpoint::open("testdata/tiny");
+  const std::string wanted = "has no checksum: only what dbrx quantize wrote can be verified";
+  const auto& [name, first] = *checkpoint.tensors().begin();
+  try {
+    verify_checksum(first);
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.what(), first.file->path().string() + ": tensor '" + name + "' " + wanted);
+  }
+  EXPECT_NE(verify(checkpoint).error.find(wanted), std::string::npos);
 }
 
 TEST_F(LoadedCheckpoint, BackgroundVerifyStopsWhenToldEvenInItsLongestRest) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
+#include <optional>
 
 #include "base/error.h"
 #include "tensor/safetensors_writer.h"
@@ -26,32 +27,32 @@ std::string checksum_text(uint64_t hash) {
 }
 
 ChecksumReader::ChecksumReader(const Tensor& tensor)
-    : tensor_(tensor),
-      expected_(note_word(tensor.note, kChecksumKey)),
-      hash_(std::make_unique<Hash>()) {}
+    : tensor_(tensor), hash_(std::make_unique<Hash>()) {
+  const std::optional<std::string_view> word = note_word(tensor.note, kChecksumKey);
+  if (!word) {
+    throw Error(Code::unsupported,
+                tensor.file->path().string() + ": tensor '" + tensor.name +
+                    "' has no checksum: only what dbrx quantize wrote can be verified");
+  }
+  expected_ = *word;
+}
 
 ChecksumReader::~ChecksumReader() = default;
 
 size_t ChecksumReader::read(size_t n_bytes) {
-  CHECK(has_checksum());
   const size_t n = std::min(n_bytes, tensor_.bytes.size() - done_);
   XXH3_64bits_update(hash_->state, tensor_.bytes.data() + done_, n);
   done_ += n;
   if (done_ < tensor_.bytes.size()) return n;
   const std::string found = checksum_text(XXH3_64bits_digest(hash_->state));
-  if (found != *expected_) {
+  if (found != expected_) {
     throw Error(Code::corrupt, tensor_.file->path().string() + ": tensor '" + tensor_.name +
-                                   "': expected checksum " + std::string(*expected_) + ", found " +
+                                   "': expected checksum " + std::string(expected_) + ", found " +
                                    found + ": the file is damaged, make or copy it again");
   }
   return n;
 }
 
-bool verify_checksum(const Tensor& tensor) {
-  ChecksumReader reader(tensor);
-  if (!reader.has_checksum()) return false;
-  reader.read(SIZE_MAX);
-  return true;
-}
+void verify_checksum(const Tensor& tensor) { ChecksumReader(tensor).read(SIZE_MAX); }
 
 }  // namespace dbrx

@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -20,26 +19,26 @@ std::string checksum_text(uint64_t hash);
 // Compares a tensor with its checksum, piece by piece. The tensor outlives it.
 class ChecksumReader {
  public:
+  // Throws Error(unsupported) when the tensor has none.
   explicit ChecksumReader(const Tensor& tensor);
   ~ChecksumReader();
   ChecksumReader(const ChecksumReader&) = delete;
   ChecksumReader& operator=(const ChecksumReader&) = delete;
 
-  bool has_checksum() const { return expected_.has_value(); }
-
-  // Reads at most n_bytes more of a tensor that has one, and says how many it read: 0 at the end.
-  // Throws Error(corrupt) when the whole tensor is read and is another one.
+  // Reads at most n_bytes more, and says how many it read: 0 at the end. Throws Error(corrupt) when
+  // the whole tensor is read and is another one.
   size_t read(size_t n_bytes);
 
  private:
   struct Hash;
   const Tensor& tensor_;
-  std::optional<std::string_view> expected_;
+  std::string_view expected_;
   std::unique_ptr<Hash> hash_;
   size_t done_ = 0;
 };
 
-// Throws Error(corrupt) when the bytes of a tensor with a checksum do not have it. False: has none.
-bool verify_checksum(const Tensor& tensor);
+// Throws Error: corrupt when the tensor's bytes do not have its checksum, unsupported when it has
+// none.
+void verify_checksum(const Tensor& tensor);
 
 }  // namespace dbrx
