@@ -18,6 +18,7 @@
 #include "apps/bench_steps.h"
 #include "apps/commands.h"
 #include "base/error.h"
+#include "model/families.h"
 #include "model/synthetic.h"
 #include "model/synthetic_routing.h"
 
@@ -33,6 +34,8 @@ struct BenchFlags {
   std::vector<std::string> formats = {"int4"};
   std::vector<std::string> activations = {"exact"};
   std::string routing = "uniform";
+  std::string load = "auto";
+  std::string kv_format = "bf16";
   std::string isa;
   std::string json_file;
   std::vector<int64_t> sequences = {1, 4, 8};
@@ -71,6 +74,18 @@ Format format_of(const std::string& name) {
   return name == "int8" ? Format::int8 : name == "bf16" ? Format::bf16 : Format::int4;
 }
 
+Format kv_format_of(const BenchFlags& flags) {
+  return flags.kv_format == "f32" ? Format::f32 : format_of(flags.kv_format);
+}
+
+// Of the experts. The loader is asked without the files being read first: for a packed model it
+// then looks at headers only.
+Format stored_format(const std::string& model_dir) {
+  const ModelConfig config = load_config(model_dir);
+  const Family& family = find_family(config.family, model_dir);
+  return family.load(config, Checkpoint::open(model_dir), {})->weight_format();
+}
+
 Subject make_subject(Format experts, Activations activations, bool synthetic) {
   const Format dense = is_integer(experts) ? Format::int8 : experts;
   return {.experts = experts,
@@ -85,7 +100,7 @@ std::vector<Subject> make_subjects(const BenchFlags& flags) {
   if (synthetic) {
     for (const std::string& name : flags.formats) formats.push_back(format_of(name));
   } else {
-    formats.push_back(load_model(flags.model_dir, {})->weight_format());
+    formats.push_back(stored_format(flags.model_dir));
   }
   std::vector<Subject> subjects;
   for (const Format format : formats) {
@@ -116,10 +131,9 @@ std::vector<int32_t> make_routing(const BenchFlags& flags, const ModelConfig& co
 }
 
 std::unique_ptr<Model> make_model(Context& context, const BenchFlags& flags,
-                                  const ModelConfig& config, const Subject& subject) {
-  if (!flags.model_dir.empty()) {
-    return load_model(flags.model_dir, {.activations = subject.activations, .progress = {}});
-  }
+                                  const ModelConfig& config, const Subject& subject,
+                                  const LoadOptions& load) {
+  if (!flags.model_dir.empty()) return load_model(flags.model_dir, load);
   return synthetic_dbrx(context, {.config = config,
                                   .experts = subject.experts,
                                   .dense = subject.dense,
@@ -192,15 +206,17 @@ Sample sample_of(const StepCase& step, const StepTime& time, const Roof& roof) {
 
 // Decode, prefill and layer rows, and the memory that they leave behind.
 void bench_steps(Context& context, RoofMeter& meter, const BenchFlags& flags,
-                 const ModelConfig& config, const Subject& subject, std::vector<BenchRow>& rows) {
+                 const ModelConfig& config, const Subject& subject, const LoadOptions& load,
+                 std::vector<BenchRow>& rows) {
   const std::vector<StepCase> cases = make_steps(flags, config);
   std::vector<StepShape> shapes;
   for (const StepCase& step : cases) shapes.push_back(step.shape);
   const int64_t weights = weight_bytes(config, subject.experts, subject.dense, subject.embedding);
-  check_memory(weights, BenchSteps::cache_bytes(config, shapes));
+  const Format kv_format = kv_format_of(flags);
+  check_memory(weights, BenchSteps::cache_bytes(config, kv_format, shapes));
   const int64_t before = resident_bytes();
-  const std::unique_ptr<Model> model = make_model(context, flags, config, subject);
-  BenchSteps steps(context, *model, subject.dense, subject.activations, shapes);
+  const std::unique_ptr<Model> model = make_model(context, flags, config, subject, load);
+  BenchSteps steps(context, *model, subject.dense, subject.activations, kv_format, shapes);
   std::vector<BenchTest> tests;
   for (const StepCase& step : cases) {
     RowName name = subject.name(step.test);
@@ -243,9 +259,8 @@ void bench_kernels(Context& context, RoofMeter& meter, const BenchFlags& flags,
 }
 
 void bench_start(Context& context, RoofMeter& meter, const BenchFlags& flags,
-                 const Subject& subject, std::vector<BenchRow>& rows) {
-  std::vector<BenchTest> tests =
-      start_tests(context, flags.model_dir, {.activations = subject.activations, .progress = {}});
+                 const Subject& subject, const LoadOptions& load, std::vector<BenchRow>& rows) {
+  std::vector<BenchTest> tests = start_tests(context, flags.model_dir, load, kv_format_of(flags));
   for (BenchTest& test : tests) {
     RowName name = subject.name("start");
     name.shape = test.name.shape;
@@ -296,8 +311,10 @@ int bench(const BenchFlags& flags) {
   RoofMeter meter(context);
   std::vector<BenchRow> rows;
   for (const Subject& subject : make_subjects(flags)) {
-    if (flags.wants("start")) bench_start(context, meter, flags, subject, rows);
-    if (flags.wants_steps()) bench_steps(context, meter, flags, config, subject, rows);
+    const LoadOptions load = {
+        .activations = subject.activations, .progress = {}, .load = flags.load, .threads = plan};
+    if (flags.wants("start")) bench_start(context, meter, flags, subject, load, rows);
+    if (flags.wants_steps()) bench_steps(context, meter, flags, config, subject, load, rows);
     if (flags.wants("kernel")) bench_kernels(context, meter, flags, config, subject, rows);
   }
   json::object report = {{"machine",
@@ -305,14 +322,17 @@ int bench(const BenchFlags& flags) {
                            {"threads", context.pool.n_threads()},
                            {"isa", isa_name(context.isa)},
                            {"model", model_name(flags)},
+                           {"kv_cache", flags.kv_format},
                            {"rounds", flags.rounds},
                            {"version", DBRX_VERSION}}},
                          {"roof", meter.json()}};
+  if (!flags.model_dir.empty()) report["machine"].as_object()["load"] = flags.load;
   json::array& out = report["rows"].emplace_array();
   for (const BenchRow& row : rows) out.push_back(row_json(row));
-  std::printf("%s, %d threads, %s; medians of %d rounds\n%s\n", cpu_name().c_str(),
+  std::printf("%s, %d threads, %s; medians of %d rounds\n%s, %s cache%s\n", cpu_name().c_str(),
               context.pool.n_threads(), std::string(isa_name(context.isa)).c_str(), flags.rounds,
-              model_name(flags).c_str());
+              model_name(flags).c_str(), flags.kv_format.c_str(),
+              flags.model_dir.empty() ? "" : (", --load " + flags.load).c_str());
   meter.print();
   print_rows(out);
   if (!flags.json_file.empty()) write_json(flags.json_file, report);
@@ -324,8 +344,9 @@ int bench(const BenchFlags& flags) {
 CommandMain setup_bench(CLI::App& app) {
   auto flags = std::make_shared<BenchFlags>();
   CLI::Option* model = app.add_option("-m,--model", flags->model_dir, "model directory");
-  app.add_option("--synthetic", flags->synthetic, "random weights of this model's geometry: dbrx")
-      ->check(CLI::IsMember({"dbrx"}));
+  CLI::Option* synthetic = app.add_option("--synthetic", flags->synthetic,
+                                          "random weights of this model's geometry: dbrx")
+                               ->check(CLI::IsMember({"dbrx"}));
   app.add_option("--test", flags->tests,
                  "decode, prefill, layer (one layer of these), kernel (each product alone), start "
                  "(load a model)")
@@ -351,6 +372,13 @@ CommandMain setup_bench(CLI::App& app) {
   app.add_option("--activations", flags->activations, "exact (16 bits) and/or fast (8 bits)")
       ->delimiter(',')
       ->check(CLI::IsMember({"exact", "fast"}))
+      ->capture_default_str();
+  app.add_option("--load", flags->load, "of a packed --model: auto, map or copy, as serve has it")
+      ->check(CLI::IsMember({"auto", "map", "copy"}))
+      ->excludes(synthetic)
+      ->capture_default_str();
+  app.add_option("--kv-cache-dtype", flags->kv_format, "bf16, int8 (half the memory) or f32")
+      ->check(CLI::IsMember({"bf16", "int8", "f32"}))
       ->capture_default_str();
   app.add_option("--sequences", flags->sequences, "decode: sequences in a step")
       ->delimiter(',')

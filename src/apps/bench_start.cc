@@ -98,8 +98,8 @@ double disk_rate(const std::vector<std::filesystem::path>& files) {
   return static_cast<double>(bytes) / seconds_since(start);
 }
 
-void one_token(Context& context, Model& model) {
-  KvCache cache(model.config(), Format::bf16, 1);
+void one_token(Context& context, Model& model, Format kv_format) {
+  KvCache cache(model.config(), kv_format, 1);
   StepOutput output;
   const Batch batch = {.tokens = {0},
                        .positions = {0},
@@ -113,8 +113,8 @@ void one_token(Context& context, Model& model) {
 }  // namespace
 
 std::vector<BenchTest> start_tests(Context& context, const std::filesystem::path& model_dir,
-                                   const LoadOptions& options) {
-  const auto run = [&context, model_dir, options](bool cold, bool token) {
+                                   const LoadOptions& options, Format kv_format) {
+  const auto run = [&context, model_dir, options, kv_format](bool cold, bool token) {
     const std::vector<std::filesystem::path> files = weight_files(model_dir);
     double disk = 0;
     if (cold) {
@@ -124,7 +124,7 @@ std::vector<BenchTest> start_tests(Context& context, const std::filesystem::path
     const int64_t before = fetched_bytes();
     const Clock::time_point start = Clock::now();
     const std::unique_ptr<Model> model = load_model(model_dir, options);
-    if (token) one_token(context, *model);
+    if (token) one_token(context, *model, kv_format);
     Sample sample = {.value = seconds_since(start), .share = {}};
     const int64_t fetched = fetched_bytes() - before;
     if (disk > 0 && fetched >= kLeastFetched) {

@@ -16,6 +16,6 @@ namespace dbrx {
 // page cache in the same minute; a row has none where it fetched next to nothing or the file system
 // does not allow such reads. No other process may have the files mapped: they would stay in memory.
 std::vector<BenchTest> start_tests(Context& context, const std::filesystem::path& model_dir,
-                                   const LoadOptions& options);
+                                   const LoadOptions& options, Format kv_format);
 
 }  // namespace dbrx

@@ -12,8 +12,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr Format kKvFormat = Format::bf16;
-
 int64_t most_blocks(const std::vector<StepShape>& shapes) {
   int64_t most = 1;
   for (const StepShape& s : shapes) {
@@ -47,7 +45,8 @@ int64_t router_bytes(const ModelConfig& config) {
   return format_bytes(Format::f32, config.n_experts * config.d_model);
 }
 
-// bf16 numbers of size 0.5 to 1 and either sign.
+// bf16 numbers of size 0.5 to 1 and either sign; read as another cache format, finite numbers that
+// it may hold.
 void fill_random(std::byte* data, int64_t bytes, uint64_t seed) {
   uint64_t state = seed * 0x9e3779b97f4a7c15U + 1;
   for (int64_t i = 0; i + 8 <= bytes; i += 8) {
@@ -87,12 +86,12 @@ void add_product(Format format, Activations activations, double ops, Work& work)
 }
 
 BenchSteps::BenchSteps(Context& context, Model& model, Format dense, Activations activations,
-                       const std::vector<StepShape>& shapes)
+                       Format kv_format, const std::vector<StepShape>& shapes)
     : context_(context),
       model_(model),
       dense_(dense),
       activations_(activations),
-      cache_(model.config(), kKvFormat, most_blocks(shapes)) {
+      cache_(model.config(), kv_format, most_blocks(shapes)) {
   output_.want_routing = true;
   const int64_t layer_bytes = cache_bytes() / model.config().n_layers / 2;
   context.pool.run(static_cast<size_t>(model.config().n_layers), [&](size_t i) {
@@ -103,11 +102,13 @@ BenchSteps::BenchSteps(Context& context, Model& model, Format dense, Activations
 }
 
 int64_t BenchSteps::cache_bytes() const {
-  return cache_.n_blocks() * kKvBlockTokens * KvCache::bytes_per_token(model_.config(), kKvFormat);
+  return cache_.n_blocks() * kKvBlockTokens *
+         KvCache::bytes_per_token(model_.config(), cache_.format());
 }
 
-int64_t BenchSteps::cache_bytes(const ModelConfig& config, const std::vector<StepShape>& shapes) {
-  return most_blocks(shapes) * kKvBlockTokens * KvCache::bytes_per_token(config, kKvFormat);
+int64_t BenchSteps::cache_bytes(const ModelConfig& config, Format kv_format,
+                                const std::vector<StepShape>& shapes) {
+  return most_blocks(shapes) * kKvBlockTokens * KvCache::bytes_per_token(config, kv_format);
 }
 
 Batch BenchSteps::make_batch(const StepShape& shape) {
@@ -148,7 +149,7 @@ void BenchSteps::count(const StepShape& shape, StepTime& time) const {
                                         std::ssize(hit) * expert_bytes(config, experts));
   }
   layers.bytes += static_cast<double>(shape.sequences * shape.context *
-                                      KvCache::bytes_per_token(config, kKvFormat));
+                                      KvCache::bytes_per_token(config, cache_.format()));
   const int64_t seen = shape.tokens * shape.context + shape.tokens * (shape.tokens + 1) / 2;
   const auto n_layers = static_cast<double>(config.n_layers);
   const auto layer_rows = n_layers * static_cast<double>(rows);
@@ -158,7 +159,9 @@ void BenchSteps::count(const StepShape& shape, StepTime& time) const {
               2 * layer_rows * static_cast<double>(config.top_k * 3 * d * config.ffn_hidden),
               layers);
   layers.f32_ops += 2 * layer_rows * static_cast<double>(config.n_experts * d);
-  layers.bf16_ops += 4 * n_layers * static_cast<double>(shape.sequences * seen * q);
+  // With an int8 cache, queries and weights of tokens have 16 bits: two digits.
+  add_product(cache_.format(), Activations::exact,
+              4 * n_layers * static_cast<double>(shape.sequences * seen * q), layers);
   time.layer_work = scaled(layers, 1 / n_layers);
   time.work = layers;
   time.work.bytes += static_cast<double>(linear_bytes(dense_, config.vocab_size, d));

@@ -35,7 +35,7 @@ class BenchSteps {
   // The cache holds what the largest shape needs, full of random keys and values. Throws
   // Error(resource_exhausted).
   BenchSteps(Context& context, Model& model, Format dense, Activations activations,
-             const std::vector<StepShape>& shapes);
+             Format kv_format, const std::vector<StepShape>& shapes);
 
   // One step with new random tokens.
   StepTime run(const StepShape& shape);
@@ -43,7 +43,8 @@ class BenchSteps {
   int64_t cache_bytes() const;
 
   // What a cache for these shapes takes.
-  static int64_t cache_bytes(const ModelConfig& config, const std::vector<StepShape>& shapes);
+  static int64_t cache_bytes(const ModelConfig& config, Format kv_format,
+                             const std::vector<StepShape>& shapes);
 
  private:
   Batch make_batch(const StepShape& shape);
