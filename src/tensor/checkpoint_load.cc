@@ -21,8 +21,10 @@
 namespace dbrx {
 namespace {
 
-constexpr size_t kPieceBytes = size_t{8} << 20;  // of one request; a multiple of a huge page
-constexpr int kReaders = 16;                     // requests on their way: disks like many
+// Of one request. Larger ones are slower: when a reader asks for a huge page, the kernel fetches the
+// next one too, and the readers should be there, not far ahead of it.
+constexpr size_t kPieceBytes = kHugePage;
+constexpr int kReaders = 16;  // requests on their way: disks like many
 
 struct LoadedFile {
   std::shared_ptr<const MappedFile> mapped;
@@ -86,17 +88,12 @@ void read_all(const std::vector<Piece>& pieces, int64_t total,
       next = pieces.size();
     }
     --n_readers;
-    n_readers.notify_one();
   };
   std::vector<std::thread> readers;
   for (int i = 0; i < kReaders; ++i) readers.emplace_back(read);
-  while (n_readers > 0) {
-    if (progress) {
-      progress(std::min(done.load(), total - 1), total);  // the end is said once
-      std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    } else {
-      n_readers.wait(n_readers);
-    }
+  while (progress && n_readers > 0) {
+    progress(std::min(done.load(), total - 1), total);  // the end is said once
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
   for (std::thread& reader : readers) reader.join();
   if (failure) std::rethrow_exception(failure);
