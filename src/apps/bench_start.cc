@@ -98,9 +98,9 @@ double disk_rate(const std::vector<std::filesystem::path>& files) {
   return static_cast<double>(bytes) / seconds_since(start);
 }
 
-// Takes as much memory as the files have bytes, and gives it back. The host of a virtual machine may
-// have taken free memory away (free page reporting); it returns it slower than a disk reads, which
-// says nothing about the start of a model.
+// Takes as much memory as the files have bytes, and gives it back. The host of a virtual machine
+// may have taken free memory away (free page reporting); it returns it slower than a disk reads,
+// which says nothing about the start of a model.
 void fetch_memory(Context& context, const std::vector<std::filesystem::path>& files) {
   size_t bytes = 0;
   for (const std::filesystem::path& path : files) bytes += std::filesystem::file_size(path);

@@ -21,8 +21,8 @@
 namespace dbrx {
 namespace {
 
-// Of one request. Larger ones are slower: when a reader asks for a huge page, the kernel fetches the
-// next one too, and the readers should be there, not far ahead of it.
+// Of one request. Larger ones are slower: when a reader asks for a huge page, the kernel fetches
+// the next one too, and the readers should be there, not far ahead of it.
 constexpr size_t kPieceBytes = kHugePage;
 constexpr int kReaders = 16;  // requests on their way: disks like many
 
