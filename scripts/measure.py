@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Measures the served default model and prints the rows of docs/performance.md.
 
-    python3 scripts/measure.py            start-up time; tokens per second at 1 and 16 clients, A B A B, medians
+    python3 scripts/measure.py            start-up time; tokens per second at 1 and 16 clients, and at 16 with
+                                          answers bound by a JSON schema, A B A B, medians
 
 Starts its own server from build/release/dbrx on a free port. Standard library only.
 """
@@ -15,6 +16,11 @@ import subprocess
 import threading
 import time
 import urllib.request
+
+# An answer that can't end within the tokens that are asked for.
+LONG_LIST = {"guided_json": {"type": "array", "minItems": 1000, "items": {"type": "object",
+             "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
+             "required": ["name", "age"], "additionalProperties": False}}}
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -36,8 +42,8 @@ class Server:
             answer.read()
         self.seconds = time.monotonic() - start
 
-    def complete(self, prompt, n_tokens):
-        body = dict(prompt=prompt, max_tokens=n_tokens, ignore_eos=True, temperature=0)
+    def complete(self, prompt, n_tokens, fields):
+        body = dict(prompt=prompt, max_tokens=n_tokens, ignore_eos=True, temperature=0, **fields)
         request = urllib.request.Request(self.url + "/v1/completions", json.dumps(body).encode(),
                                          {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=600) as answer:
@@ -48,12 +54,12 @@ class Server:
         self.process.wait()
 
 
-def tokens_per_second(server, n_clients, n_tokens):
+def tokens_per_second(server, n_clients, n_tokens, fields):
     """Generated tokens of all clients over wall time; each client has a prompt of its own."""
     counts = []
 
     def client(i):
-        counts.append(server.complete(f"Question {i}: what is {i} plus {i + 3}? Answer:", n_tokens))
+        counts.append(server.complete(f"Question {i}: what is {i} plus {i + 3}? Answer:", n_tokens, fields))
 
     threads = [threading.Thread(target=client, args=(i,)) for i in range(n_clients)]
     start = time.monotonic()
@@ -76,12 +82,13 @@ def main():
         server = Server(args.model)
         starts.append(server.seconds)
         server.stop()
-    rates = {1: [], 16: []}
+    cases = {"1 client": (1, {}), "16 clients": (16, {}), "16 clients, JSON schema": (16, LONG_LIST)}
+    rates = {name: [] for name in cases}
     server = Server(args.model)
     try:
         for _ in range(args.rounds):
-            for n_clients, values in rates.items():
-                values.append(tokens_per_second(server, n_clients, args.tokens))
+            for name, (n_clients, fields) in cases.items():
+                rates[name].append(tokens_per_second(server, n_clients, args.tokens, fields))
     finally:
         server.stop()
 
@@ -91,8 +98,8 @@ def main():
 
     print("| what | median | range |\n|---|---|---|")
     row("start-up, warm, to the first answer of /health", starts, "s", 2)
-    for n_clients, values in rates.items():
-        row(f"{args.tokens} tokens each, {n_clients} client{'s' if n_clients > 1 else ''}", values, "tokens/s", 0)
+    for name, values in rates.items():
+        row(f"{args.tokens} tokens each, {name}", values, "tokens/s", 0)
 
 
 if __name__ == "__main__":
