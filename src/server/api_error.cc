@@ -100,6 +100,7 @@ std::string error_json(const ApiError& error) {
   inner["param"] = text_or_null(error.param);
   inner["code"] = text_or_null(error.code);
   json::object outer;
+  outer["type"] = "error";
   outer["error_code"] = databricks_code(error.status);
   outer["message"] = error.what();
   outer["error"] = std::move(inner);

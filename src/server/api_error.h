@@ -29,9 +29,9 @@ ApiError to_api_error(const Error& error, const std::string& param);
 // the id of the request. To be called in a catch block.
 ApiError current_api_error(const std::string& id);
 
-// One object that clients of both dialects understand, OpenAI's and Databricks':
-// {"error_code", "message", "error": {"message", "type", "param", "code"}}; error_code and type
-// follow from the status.
+// One object that clients of all dialects understand, OpenAI's, Databricks' and Anthropic's:
+// {"type": "error", "error_code", "message", "error": {"message", "type", "param", "code"}};
+// error_code and the inner type follow from the status.
 std::string error_json(const ApiError& error);
 
 // The whole response, Retry-After included where the status asks for one.

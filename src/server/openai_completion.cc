@@ -7,6 +7,7 @@
 #include <new>
 #include <utility>
 
+#include "server/anthropic_parse.h"
 #include "server/http_text.h"
 #include "server/prompt_tokens.h"
 
@@ -29,6 +30,12 @@ int64_t seconds_now() {
 
 // Drawn seeds fit the integers that JavaScript can hold, so that a client can send them back.
 uint64_t draw_seed() { return std::stoull(random_hex(16), nullptr, 16) & ((1ULL << 53) - 1); }
+
+std::string id_prefix(const CompletionRequest& request) {
+  if (request.dialect == Dialect::anthropic) return "msg_";
+  const std::string kind = request.endpoint == Endpoint::chat ? "chatcmpl" : "cmpl";
+  return kind + (request.dialect == Dialect::databricks ? "_" : "-");
+}
 
 ApiError shutting_down() {
   return ApiError(503, "the server is shutting down", "", "shutting_down");
@@ -63,16 +70,17 @@ void Completion::cancel() {
 }
 
 void Completion::parse(const CompletionRoute& route, std::string_view body) {
-  request_ = parse_completion_request(route, body, services_.parse);
+  request_ = route.dialect == Dialect::anthropic
+                 ? parse_anthropic_request(body, services_.parse, /*count_only=*/false)
+                 : parse_completion_request(route, body, services_.parse);
   std::string model = services_.require_model(request_.model);
   services_.unknown_names.log_new(request_.ignored);
-  const std::string kind = request_.endpoint == Endpoint::chat ? "chatcmpl" : "cmpl";
-  const std::string separator = request_.dialect == Dialect::databricks ? "_" : "-";
   head_ = {.endpoint = request_.endpoint,
-           .id = kind + separator + random_hex(32),
+           .id = id_prefix(request_) + random_hex(32),
            .created = seconds_now(),
            .model = std::move(model),
            .system_fingerprint = services_.system_fingerprint};
+  format_ = make_answer_format(request_.dialect, head_);
   seed_ = request_.seed ? static_cast<uint64_t>(*request_.seed) : draw_seed();
 }
 
@@ -280,10 +288,10 @@ void Completion::begin_stream() {
                       {"X-Accel-Buffering", "no"}};
   add_headers(response);
   reply_->begin_stream(std::move(response), kPing);
-  if (request_.endpoint != Endpoint::chat) return;
   Usage usage;
   for (size_t i = 0; i < answers_.size(); ++i) {
-    reply_->write(role_chunk(head_, static_cast<int32_t>(i), chunk_usage(usage)));
+    const std::string head = format_->begin(static_cast<int32_t>(i), chunk_usage(usage));
+    if (!head.empty()) reply_->write(head);
   }
 }
 
@@ -340,7 +348,7 @@ void Completion::stream_prompt(int32_t choice) {
                                 text_offsets_[static_cast<size_t>(choice)]);
   }
   Usage usage;
-  reply_->write(text_chunk(head_, choice, text, logprobs, chunk_usage(usage)));
+  reply_->write(format_->text(choice, text, logprobs, chunk_usage(usage)));
   answer.prompt.clear();
 }
 
@@ -359,11 +367,12 @@ void Completion::stream_event(int32_t choice, Event& event) {
       logprobs =
           format.completions({}, 0, event.tokens, text_offsets_[static_cast<size_t>(choice)]);
     }
-    reply_->write(text_chunk(head_, choice, event.text, logprobs, chunk_usage(usage)));
+    reply_->write(format_->text(choice, event.text, logprobs, chunk_usage(usage)));
   }
   if (event.finish) {
-    reply_->write(
-        finish_chunk(head_, choice, *event.finish, event.stop_reason, seed_, chunk_usage(usage)));
+    const ChoiceEnd end = {
+        .reason = *event.finish, .stop_reason = event.stop_reason, .seed = seed_};
+    reply_->write(format_->finish(choice, end, chunk_usage(usage)));
   }
 }
 
@@ -391,7 +400,7 @@ void Completion::fail(const ApiError& error) {
     add_headers(response);
   }
   // Of the two forms of an answer, the one that it does not have by now ignores this.
-  reply_->write(error_event(error_json(error)));
+  reply_->write(format_->error(error));
   reply_->end(true);
   reply_->send(std::move(response));
 }
@@ -400,8 +409,7 @@ void Completion::complete() {
   done_ = true;
   note_usage();
   if (!request_.stream) return send_whole();
-  if (request_.include_usage) reply_->write(usage_chunk(head_, total_usage()));
-  reply_->write(kDoneEvent);
+  reply_->write(format_->end(total_usage(), request_.include_usage));
   reply_->end(false);
 }
 
@@ -412,11 +420,12 @@ void Completion::send_whole() {
     response.headers = {{"Content-Type", "application/json"}};
     self->add_headers(response);
     try {
-      response.body = whole_answer(self->head_, self->answers_,
-                                   {.tokens = self->request_.top_logprobs,
-                                    .echo = self->request_.echo,
-                                    .prompt = self->request_.prompt_logprobs},
-                                   self->total_usage(), LogprobsFormat(self->services_.tokenizer));
+      response.body =
+          self->format_->whole(self->answers_,
+                               {.tokens = self->request_.top_logprobs,
+                                .echo = self->request_.echo,
+                                .prompt = self->request_.prompt_logprobs},
+                               self->total_usage(), LogprobsFormat(self->services_.tokenizer));
     } catch (...) {
       return self->refuse(current_api_error(self->head_.id));
     }

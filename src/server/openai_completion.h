@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "engine/request.h"
+#include "server/answer_format.h"
 #include "server/api_error.h"
 #include "server/http.h"
 #include "server/openai_format.h"
@@ -77,6 +78,7 @@ class Completion : public std::enable_shared_from_this<Completion> {
   // Written by start(), constant afterwards.
   CompletionRequest request_;
   AnswerHead head_;
+  std::unique_ptr<AnswerFormat> format_ = make_answer_format(Dialect::openai, {});
   uint64_t seed_ = 0;
   std::vector<std::string> prompt_texts_;  // [prompts], when they are echoed
 

@@ -72,12 +72,12 @@ TEST(OpenAiFormat, WritesLogprobsOfPromptsInBothForms) {
 
 TEST(OpenAiFormat, MakesErrorsThatSdksUnderstand) {
   EXPECT_EQ(error_json(ApiError(404, "no \"x\"", "model", "model_not_found")),
-            R"({"error_code":"RESOURCE_DOES_NOT_EXIST","message":"no \"x\"",)"
+            R"({"type":"error","error_code":"RESOURCE_DOES_NOT_EXIST","message":"no \"x\"",)"
             R"("error":{"message":"no \"x\"","type":"invalid_request_error",)"
             R"("param":"model","code":"model_not_found"}})");
   EXPECT_EQ(
       error_json(ApiError(500, "oops")),
-      R"({"error_code":"INTERNAL_ERROR","message":"oops","error":{"message":"oops","type":"server_error","param":null,"code":null}})");
+      R"({"type":"error","error_code":"INTERNAL_ERROR","message":"oops","error":{"message":"oops","type":"server_error","param":null,"code":null}})");
   EXPECT_EQ(error_response(ApiError(429, "full")).headers.back().name, "Retry-After");
 }
 

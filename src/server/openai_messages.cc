@@ -51,8 +51,24 @@ std::string parse_part(const json::value& value, const std::string& name,
   return *text;
 }
 
-std::string parse_content(const JsonFields& message, const std::string& role,
-                          std::vector<std::string>& ignored) {
+// Fields that clients send back from an earlier answer. Empty ones mean nothing; a tool call or a
+// sound would be lost.
+void check_other_fields(const json::object& object, const JsonFields& message,
+                        std::vector<std::string>& ignored) {
+  for (const auto& [key, value] : object) {
+    if (key == "role" || key == "content" || is_empty(value)) continue;
+    if (key == "tool_calls" || key == "function_call" || key == "audio" || key == "tool_call_id") {
+      std::string name = message.full_name(key);
+      throw ApiError(400, name + ": not supported by this server", name, "unsupported_parameter");
+    }
+    add_ignored(ignored, "messages[]." + std::string(key));
+  }
+}
+
+}  // namespace
+
+std::string parse_message_content(const JsonFields& message, const std::string& role,
+                                  std::vector<std::string>& ignored) {
   const json::value* value = message.find("content");
   const std::string name = message.full_name("content");
   if (!value) {
@@ -69,22 +85,6 @@ std::string parse_content(const JsonFields& message, const std::string& role,
   }
   return text;
 }
-
-// Fields that clients send back from an earlier answer. Empty ones mean nothing; a tool call or a
-// sound would be lost.
-void check_other_fields(const json::object& object, const JsonFields& message,
-                        std::vector<std::string>& ignored) {
-  for (const auto& [key, value] : object) {
-    if (key == "role" || key == "content" || is_empty(value)) continue;
-    if (key == "tool_calls" || key == "function_call" || key == "audio" || key == "tool_call_id") {
-      std::string name = message.full_name(key);
-      throw ApiError(400, name + ": not supported by this server", name, "unsupported_parameter");
-    }
-    add_ignored(ignored, "messages[]." + std::string(key));
-  }
-}
-
-}  // namespace
 
 std::vector<ChatMessage> parse_messages(const JsonFields& fields, int64_t max_context,
                                         std::vector<std::string>& ignored) {
@@ -107,7 +107,7 @@ std::vector<ChatMessage> parse_messages(const JsonFields& fields, int64_t max_co
     if (!item.is_object()) bad_value(name, "an object with role and content", item);
     JsonFields message(item.get_object(), name + ".");
     std::string role = parse_role(message);
-    std::string content = parse_content(message, role, ignored);
+    std::string content = parse_message_content(message, role, ignored);
     check_other_fields(item.get_object(), message, ignored);
     messages.push_back({std::move(role), std::move(content)});
   }

@@ -15,4 +15,8 @@ namespace dbrx {
 std::vector<ChatMessage> parse_messages(const JsonFields& fields, int64_t max_context,
                                         std::vector<std::string>& ignored);
 
+// The field `content` of one of them: a string, or text parts, which are joined by newlines.
+std::string parse_message_content(const JsonFields& message, const std::string& role,
+                                  std::vector<std::string>& ignored);
+
 }  // namespace dbrx

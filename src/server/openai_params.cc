@@ -15,8 +15,8 @@ bool same_value(const json::value& a, const json::value& b) {
   return a == b;
 }
 
-const Parameter* find_parameter(std::string_view name) {
-  for (const Parameter& parameter : parameter_table()) {
+const Parameter* find_parameter(std::span<const Parameter> table, std::string_view name) {
+  for (const Parameter& parameter : table) {
     if (parameter.name == name) return &parameter;
   }
   return nullptr;
@@ -44,17 +44,20 @@ bool asks_for_nothing(const json::value& value, std::string_view neutral) {
   return value.is_object() && value.get_object().empty();
 }
 
-std::vector<std::string> check_parameters(Endpoint endpoint, const json::object& fields,
-                                          bool strict) {
+void refuse_ignored(const std::vector<std::string>& ignored, bool strict) {
+  if (!strict || ignored.empty()) return;
+  throw ApiError(400,
+                 ignored.front() + ": unknown parameter (this server runs with --strict-params)",
+                 ignored.front(), "unknown_parameter");
+}
+
+std::vector<std::string> check_parameters(std::span<const Parameter> table, Endpoint endpoint,
+                                          const json::object& fields, bool strict) {
   std::vector<std::string> unknown;
   for (const auto& [key, value] : fields) {
     std::string name(key);
-    const Parameter* parameter = find_parameter(name);
+    const Parameter* parameter = find_parameter(table, name);
     if (!parameter) {
-      if (strict) {
-        throw ApiError(400, name + ": unknown parameter (this server runs with --strict-params)",
-                       name, "unknown_parameter");
-      }
       add_ignored(unknown, std::move(name));
       continue;
     }
@@ -64,6 +67,7 @@ std::vector<std::string> check_parameters(Endpoint endpoint, const json::object&
     if (!parameter->hint.empty()) message.append("; ").append(parameter->hint);
     throw ApiError(400, message, name, "unsupported_parameter");
   }
+  refuse_ignored(unknown, strict);
   return unknown;
 }
 

@@ -12,8 +12,8 @@ namespace dbrx {
 
 enum class Endpoint { chat, completions };
 
-// Whose habits an answer has: OpenAI's and vLLM's, or Databricks'.
-enum class Dialect { openai, databricks };
+// Whose habits an answer has: OpenAI's and vLLM's, Databricks', or Anthropic's.
+enum class Dialect { openai, databricks, anthropic };
 
 enum class Support {
   used,       // does what it says
@@ -38,8 +38,11 @@ void add_ignored(std::vector<std::string>& ignored, std::string name);
 
 // Checks all names of a request. Throws ApiError(400) for a refused one, and with `strict` for one
 // that is not in the table. Returns the unknown names (add_ignored).
-std::vector<std::string> check_parameters(Endpoint endpoint, const boost::json::object& fields,
-                                          bool strict);
+std::vector<std::string> check_parameters(std::span<const Parameter> table, Endpoint endpoint,
+                                          const boost::json::object& fields, bool strict);
+
+// With `strict`, throws ApiError(400) for a name among `ignored`.
+void refuse_ignored(const std::vector<std::string>& ignored, bool strict);
 
 // Whether the value of a refused parameter asks for nothing; neutral as in Parameter.
 bool asks_for_nothing(const boost::json::value& value, std::string_view neutral);

@@ -87,30 +87,9 @@ SamplingParams parse_sampling(const JsonFields& fields, int32_t n_ids) {
   return p;
 }
 
-std::vector<std::string> parse_stop_strings(const JsonFields& fields) {
-  const json::value* value = fields.find("stop");
-  if (!value) return {};
-  const std::string expected = "a string or a list of at most " + std::to_string(kMaxStops) +
-                               " strings, none of them empty or longer than " +
-                               std::to_string(kMaxStopBytes) + " bytes";
-  std::vector<std::string> stops;
-  auto add = [&](const json::value& item) {
-    const json::string* text = item.if_string();
-    if (!text || text->empty() || text->size() > kMaxStopBytes) bad_value("stop", expected, *value);
-    stops.emplace_back(*text);
-  };
-  if (!value->is_array()) {
-    add(*value);
-    return stops;
-  }
-  if (value->get_array().size() > kMaxStops) bad_value("stop", expected, *value);
-  for (const json::value& item : value->get_array()) add(item);
-  return stops;
-}
-
 StopRules parse_stop_rules(const JsonFields& fields, int32_t n_ids) {
   StopRules rules;
-  rules.stop = parse_stop_strings(fields);
+  rules.stop = parse_stop_strings(fields, "stop");
   rules.min_tokens = fields.integer("min_tokens", 0, kMaxInt64).value_or(0);
   rules.ignore_eos = fields.boolean("ignore_eos").value_or(false);
   if (const json::value* ids = fields.find("stop_token_ids")) {
@@ -216,6 +195,27 @@ void add_databricks_habits(const JsonFields& fields, CompletionRequest& request)
 
 }  // namespace
 
+std::vector<std::string> parse_stop_strings(const JsonFields& fields, const std::string& name) {
+  const json::value* value = fields.find(name);
+  if (!value) return {};
+  const std::string expected = "a string or a list of at most " + std::to_string(kMaxStops) +
+                               " strings, none of them empty or longer than " +
+                               std::to_string(kMaxStopBytes) + " bytes";
+  std::vector<std::string> stops;
+  auto add = [&](const json::value& item) {
+    const json::string* text = item.if_string();
+    if (!text || text->empty() || text->size() > kMaxStopBytes) bad_value(name, expected, *value);
+    stops.emplace_back(*text);
+  };
+  if (!value->is_array()) {
+    add(*value);
+    return stops;
+  }
+  if (value->get_array().size() > kMaxStops) bad_value(name, expected, *value);
+  for (const json::value& item : value->get_array()) add(item);
+  return stops;
+}
+
 CompletionRequest parse_completion_request(const CompletionRoute& route, std::string_view body,
                                            const ParseOptions& options) {
   const json::value document = parse_json_object(body);
@@ -226,7 +226,7 @@ CompletionRequest parse_completion_request(const CompletionRoute& route, std::st
   CompletionRequest request;
   request.endpoint = endpoint;
   request.dialect = route.dialect;
-  request.ignored = check_parameters(endpoint, object, options.strict_params);
+  request.ignored = check_parameters(parameter_table(), endpoint, object, options.strict_params);
   request.model = fields.string("model");
   if (!route.model.empty()) request.model = route.model;
   if (endpoint == Endpoint::chat) {
@@ -251,11 +251,7 @@ CompletionRequest parse_completion_request(const CompletionRoute& route, std::st
   parse_stream(fields, request);
   parse_truncation(fields, request);
   if (route.dialect == Dialect::databricks) add_databricks_habits(fields, request);
-  if (options.strict_params && !request.ignored.empty()) {
-    const std::string& name = request.ignored.front();
-    throw ApiError(400, name + ": unknown parameter (this server runs with --strict-params)", name,
-                   "unknown_parameter");
-  }
+  refuse_ignored(request.ignored, options.strict_params);
   return request;
 }
 

@@ -60,6 +60,9 @@ struct CompletionRequest {
   std::vector<std::string> ignored;  // names of unknown fields
 };
 
+// The field `name`: a string or a list of them. Throws ApiError(400).
+std::vector<std::string> parse_stop_strings(const JsonFields& fields, const std::string& name);
+
 // Throws ApiError(400).
 CompletionRequest parse_completion_request(const CompletionRoute& route, std::string_view body,
                                            const ParseOptions& options);

@@ -126,10 +126,11 @@ struct Server::State {
 };
 
 std::vector<Route> Server::State::make_routes() {
-  auto completion = [this](Endpoint endpoint) {
-    return [this, endpoint](const Call& call) {
+  auto completion = [this](Endpoint endpoint, Dialect dialect = Dialect::openai) {
+    return [this, endpoint, dialect](const Call& call) {
       refuse_if_at_fault();
-      handle_completion(services, {.endpoint = endpoint}, call.request, call.reply);
+      handle_completion(services, {.endpoint = endpoint, .dialect = dialect}, call.request,
+                        call.reply);
     };
   };
   std::vector<Route> routes = {
@@ -156,6 +157,10 @@ std::vector<Route> Server::State::make_routes() {
        completion(Endpoint::chat)},
       {"POST", "/v1/completions", "the continuation of a text, whole or streamed",
        completion(Endpoint::completions)},
+      {"POST", "/v1/messages", "the next turn of a conversation, as Anthropic's clients ask",
+       completion(Endpoint::chat, Dialect::anthropic)},
+      {"POST", "/v1/messages/count_tokens", "the tokens of such a conversation",
+       [this](const Call& call) { handle_count_tokens(services, call.request, call.reply); }},
   };
   for (Route& route : databricks_routes(services, [this] { refuse_if_at_fault(); })) {
     routes.push_back(std::move(route));

@@ -3,6 +3,7 @@
 #include <boost/json.hpp>
 #include <utility>
 
+#include "server/anthropic_parse.h"
 #include "server/api_error.h"
 #include "server/json_fields.h"
 #include "server/openai.h"
@@ -14,8 +15,9 @@ namespace dbrx {
 namespace json = boost::json;
 namespace {
 
-json::object tokenize(const OpenAiServices& services, const json::object& object) {
-  const JsonFields fields(object);
+json::object tokenize(const OpenAiServices& services, const std::string& body) {
+  const json::value document = parse_json_object(body);
+  const JsonFields fields(document.get_object());
   services.require_model(fields.string("model"));
   fields.boolean("add_special_tokens");  // the tokenizers of the served families add none
   std::vector<std::string> ignored;
@@ -48,8 +50,9 @@ json::object tokenize(const OpenAiServices& services, const json::object& object
   return answer;
 }
 
-json::object detokenize(const OpenAiServices& services, const json::object& object) {
-  const JsonFields fields(object);
+json::object detokenize(const OpenAiServices& services, const std::string& body) {
+  const json::value document = parse_json_object(body);
+  const JsonFields fields(document.get_object());
   services.require_model(fields.string("model"));
   const json::value* tokens = fields.find("tokens");
   if (!tokens) throw ApiError(400, "tokens: this field is required", "tokens", "missing_field");
@@ -61,7 +64,17 @@ json::object detokenize(const OpenAiServices& services, const json::object& obje
   return answer;
 }
 
-using Work = json::object (*)(const OpenAiServices&, const json::object&);
+json::object count_tokens(const OpenAiServices& services, const std::string& body) {
+  const CompletionRequest request =
+      parse_anthropic_request(body, services.parse, /*count_only=*/true);
+  services.require_model(request.model);
+  json::object answer;
+  answer["input_tokens"] =
+      chat_tokens(services, request.messages, /*add_generation_prompt=*/true).size();
+  return answer;
+}
+
+using Work = json::object (*)(const OpenAiServices&, const std::string&);
 
 void answer_by_worker(OpenAiServices& services, std::shared_ptr<const HttpRequest> request,
                       std::shared_ptr<Reply> reply, Work work) {
@@ -69,7 +82,7 @@ void answer_by_worker(OpenAiServices& services, std::shared_ptr<const HttpReques
   services.workers.post([&services, work, request = std::move(request), reply = std::move(reply)] {
     HttpResponse response;
     try {
-      response = json_response(work(services, parse_json_object(request->body).get_object()));
+      response = json_response(work(services, request->body));
     } catch (...) {
       response = error_response(current_api_error(request->id));
     }
@@ -88,6 +101,11 @@ void handle_tokenize(OpenAiServices& services, std::shared_ptr<const HttpRequest
 void handle_detokenize(OpenAiServices& services, std::shared_ptr<const HttpRequest> request,
                        std::shared_ptr<Reply> reply) {
   answer_by_worker(services, std::move(request), std::move(reply), detokenize);
+}
+
+void handle_count_tokens(OpenAiServices& services, std::shared_ptr<const HttpRequest> request,
+                         std::shared_ptr<Reply> reply) {
+  answer_by_worker(services, std::move(request), std::move(reply), count_tokens);
 }
 
 }  // namespace dbrx

@@ -13,5 +13,8 @@ void handle_tokenize(OpenAiServices& services, std::shared_ptr<const HttpRequest
                      std::shared_ptr<Reply> reply);
 void handle_detokenize(OpenAiServices& services, std::shared_ptr<const HttpRequest> request,
                        std::shared_ptr<Reply> reply);
+// Anthropic's /v1/messages/count_tokens.
+void handle_count_tokens(OpenAiServices& services, std::shared_ptr<const HttpRequest> request,
+                         std::shared_ptr<Reply> reply);
 
 }  // namespace dbrx
