@@ -76,7 +76,7 @@ void matmul(Context& context, const MatmulArgs& args) {
 
   const Arena::Mark mark(context.arena);
   const int64_t digits = n_digits(weight.format, args.activations);
-  const int64_t bytes = packed_x_bytes(kernel, rows, weight.n_steps(), args.activations);
+  const int64_t bytes = packed_x_bytes(kernel, rows, weight.n_steps(), digits);
   std::byte* packed = context.arena.take<std::byte>(static_cast<size_t>(bytes)).data();
   context.pool.run(static_cast<size_t>(rows), [&](size_t row) {
     kernel.pack_x({.x = args.x.row(static_cast<int64_t>(row)),

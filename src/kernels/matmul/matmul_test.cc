@@ -2,8 +2,10 @@
 
 #include <xmmintrin.h>
 
+#include <algorithm>
 #include <cfloat>
 #include <thread>
+#include <vector>
 
 #include "kernels/matmul/matmul_table.h"
 #include "kernels/testing.h"
@@ -40,7 +42,7 @@ Matrix<float> run_kernel(const MatmulKernel& kernel, Matrix<float>& x, const Lin
   const int64_t digits = n_digits(weight.format, activations);
   Arena arena;
   auto packed = arena.take<std::byte>(
-      static_cast<size_t>(packed_x_bytes(kernel, x.rows, weight.n_steps(), activations)));
+      static_cast<size_t>(packed_x_bytes(kernel, x.rows, weight.n_steps(), digits)));
   for (int64_t r = 0; r < x.rows; ++r) {
     kernel.pack_x({.x = x.view().row(r),
                    .n = x.cols,
@@ -51,29 +53,15 @@ Matrix<float> run_kernel(const MatmulKernel& kernel, Matrix<float>& x, const Lin
   }
   Matrix<float> y(x.rows, weight.out_features);
   const int64_t group = panels_per_task(x.rows, digits, 1000, 1);
-  const int64_t block = tile_rows(x.rows, digits);
-  for (int64_t p0 = 0; p0 < weight.n_panels(); p0 += group) {
-    const int64_t n_panels = std::min(group, weight.n_panels() - p0);
-    const std::byte* panels[kMaxTilePanels];
-    for (int64_t p = 0; p < n_panels; ++p) panels[p] = weight.panel(p0 + p);
-    for (int64_t r0 = 0; r0 < x.rows; r0 += block) {
-      const int64_t n_rows = std::min(block, x.rows - r0);
-      alignas(64) float out[kTileValues];
-      kernel.run({.x = packed.data(),
-                  .first_row = r0,
-                  .n_rows = n_rows,
-                  .in_features = weight.in_features,
-                  .n_steps = weight.n_steps(),
-                  .n_digits = digits,
-                  .panels = panels,
-                  .n_panels = n_panels,
-                  .out = out});
-      for (int64_t r = 0; r < n_rows; ++r) {
-        for (int64_t o = 0; o < n_panels * 32 && p0 * 32 + o < y.cols; ++o) {
-          y.at(r0 + r, p0 * 32 + o) = out[r * n_panels * 32 + o];
-        }
-      }
+  for (int64_t first = 0; first < weight.n_panels(); first += group) {
+    std::vector<const std::byte*> panels;
+    for (int64_t p = first; p < std::min(first + group, weight.n_panels()); ++p) {
+      panels.push_back(weight.panel(p));
     }
+    const int64_t column = first * kPanelOutputs;
+    const int64_t n = std::min(std::ssize(panels) * kPanelOutputs, y.cols - column);
+    multiply_rows(kernel, weight, packed.data(), x.rows, digits, panels,
+                  [&](int64_t row, const float* out) { std::copy_n(out, n, &y.at(row, column)); });
   }
   return y;
 }

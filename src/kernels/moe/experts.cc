@@ -103,7 +103,7 @@ void place_group(Context& context, Activations activations, Group& group) {
   group.n_digits = n_digits(gate.format, activations);
   const auto room = [&](const Linear& linear) {
     const int64_t bytes =
-        packed_x_bytes(*group.kernel, group.n_rows(), linear.n_steps(), activations);
+        packed_x_bytes(*group.kernel, group.n_rows(), linear.n_steps(), group.n_digits);
     return context.arena.take<std::byte>(static_cast<size_t>(bytes)).data();
   };
   group.x = room(gate);

@@ -1,5 +1,5 @@
+#include "kernels/roof/roof_f32.h"
 #include "kernels/roof/roof_kernels.h"
-#include "kernels/simd/f32x16.h"
 
 namespace dbrx {
 namespace {
@@ -43,25 +43,6 @@ int64_t int8(int64_t n, uint32_t* sink) noexcept {
   for (int c = 1; c < kChains; ++c) sum = _mm256_add_epi16(sum, acc[c]);
   *sink = static_cast<uint32_t>(_mm256_extract_epi32(sum, 0));
   return n * kChains * 32 * 2;
-}
-
-int64_t f32(int64_t n, uint32_t* sink) noexcept {
-  constexpr int kChains = 12;
-  __m256 acc[kChains];
-  DBRX_UNROLL
-  for (int c = 0; c < kChains; ++c) acc[c] = _mm256_set1_ps(1);
-  __m256 x = _mm256_set1_ps(0.77F);
-  __m256 w = _mm256_set1_ps(-0.35F);
-  for (int64_t i = 0; i < n; ++i) {
-    asm volatile("" : "+x"(x), "+x"(w));  // unknown to the compiler
-    DBRX_UNROLL
-    for (int c = 0; c < kChains; ++c) acc[c] = _mm256_fmadd_ps(x, w, acc[c]);
-  }
-  __m256 sum = acc[0];
-  DBRX_UNROLL
-  for (int c = 1; c < kChains; ++c) sum = _mm256_add_ps(sum, acc[c]);
-  *sink ^= static_cast<uint32_t>(_mm256_extract_epi32(_mm256_castps_si256(sum), 0));
-  return n * kChains * 8 * 2;
 }
 
 }  // namespace
