@@ -143,6 +143,7 @@ std::vector<BenchTest> start_tests(Context& context, const std::filesystem::path
     Sample sample = {.value = seconds_since(start), .share = {}};
     const int64_t fetched = fetched_bytes() - before;
     if (disk > 0 && fetched >= kLeastFetched) {
+      disk = (disk + disk_rate(files)) / 2;
       sample.share = {.share = static_cast<double>(fetched) / sample.value / disk, .roof = "disk"};
     }
     return sample;
