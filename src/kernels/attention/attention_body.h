@@ -19,6 +19,7 @@ struct Scratch {
   typename Cache::Operands operands;
   float corrections[kTileQueries];
   Softmaxes split;
+  Softmaxes total;
 };
 
 DBRX_SIMD void clear(const Tile& tile, Softmaxes& s) {
@@ -115,6 +116,14 @@ DBRX_SIMD void merge(float max, float sum, const float* acc, int64_t dims, float
   }
 }
 
+DBRX_SIMD void merge_rows(const Tile& tile, int64_t first_row, const Softmaxes& split,
+                          Softmaxes& total) {
+  for (int64_t q = first_row * tile.n_heads; q < tile.n_rows * tile.n_heads; ++q) {
+    merge(split.max[q], split.sum[q], split.acc + q * tile.dims, tile.dims, total.max[q],
+          total.sum[q], total.acc + q * tile.dims);
+  }
+}
+
 DBRX_SIMD void divide(const float* acc, float sum, int64_t head_dim, float* out) {
   for (int64_t i = 0; i < head_dim; i += 16) {
     store(out + i, load(acc + i) / broadcast(sum), first_lanes(head_dim - i));
@@ -143,9 +152,10 @@ void run_tile(const AttentionTask& task, const Tile& tile, int64_t first_head) n
       Cache::load_query(tile, q, row * tile.n_heads + h, s.operands);
     }
   }
+  clear(tile, s.total);
   const int64_t end = task.n_past + tile.n_rows;
   for (int64_t split = task.first_split; split < task.end_split; ++split) {
-    if (task.partials != nullptr || split == task.first_split) clear(tile, s.split);
+    clear(tile, s.split);
     const int64_t first = split * kAttentionSplit;
     const int64_t limit = first + kAttentionSplit < end ? first + kAttentionSplit : end;
     for (int64_t token = first; token < limit; token += kBlock) {
@@ -155,13 +165,15 @@ void run_tile(const AttentionTask& task, const Tile& tile, int64_t first_head) n
       save(tile, s.split,
            task.partials + (split - task.first_split) * task.partial_stride +
                first_head * partial_floats(tile.head_dim));
+    } else {
+      merge_rows(tile, first_row_of(task, first), s.split, s.total);
     }
   }
   if (task.partials != nullptr) return;
   for (int64_t row = 0; row < tile.n_rows; ++row) {
     for (int64_t h = 0; h < tile.n_heads; ++h) {
       const int64_t query = row * tile.n_heads + h;
-      divide(s.split.acc + query * tile.dims, s.split.sum[query], tile.head_dim,
+      divide(s.total.acc + query * tile.dims, s.total.sum[query], tile.head_dim,
              task.out + row * task.out_stride + (first_head + h) * tile.head_dim);
     }
   }

@@ -90,22 +90,17 @@ struct F32Chains {
   }
 };
 
-// One chain over all factors: in blocks of 32 first the even, then the odd ones.
+// Pairs of chains over 32 factors each, one after the other, since both together would not fit the
+// registers; q and p have been rounded.
 struct Bf16Chains {
   using Value = uint16_t;
   static constexpr int64_t kInterleaved = 2;
   static constexpr int64_t kChain = 32;
 
-  DBRX_SIMD static F32x16 round(F32x16 a) { return a; }
+  DBRX_SIMD static F32x16 round(F32x16 a) { return round_to_bf16(a); }
 
   template <int kQueries, int kVectors, bool kMasked>
   DBRX_SIMD static void multiply(const Product<uint16_t>& t, Mask16 lanes) {
-    Sums<kQueries, kVectors> sums;
-    DBRX_UNROLL
-    for (int q = 0; q < kQueries; ++q) {
-      DBRX_UNROLL
-      for (int v = 0; v < kVectors; ++v) sums[q][v] = start(t, q, v);
-    }
     for (int64_t i = 0; i < t.n; i += kChain) {
       const int64_t n = t.n - i < kChain ? t.n - i : kChain;
       const uint16_t* b = t.b + i / 2 * t.b_stride;
@@ -113,6 +108,9 @@ struct Bf16Chains {
         const uint16_t* at = b + pair * t.b_stride + v * 32;
         return kMasked ? load_bf16_pairs(at, lanes) : load_bf16_pairs(at);
       };
+      alignas(64) float even[kQueries][kVectors][16];
+      Sums<kQueries, kVectors> sums;
+      clear<kQueries, kVectors>(sums);
       // Of an odd n the last token has no partner that the row sees.
       add_chain<kQueries, kVectors, 2>(
           t.a + i, t.a_stride, (n + 1) / 2,
@@ -121,15 +119,24 @@ struct Bf16Chains {
             return pairs(pair, v).even;
           },
           sums);
+      DBRX_UNROLL
+      for (int q = 0; q < kQueries; ++q) {
+        DBRX_UNROLL
+        for (int v = 0; v < kVectors; ++v) store(even[q][v], sums[q][v]);
+      }
+      clear<kQueries, kVectors>(sums);
       add_chain<kQueries, kVectors, 2>(
           t.a + i + 1, t.a_stride, n / 2,
           [&](int64_t pair, int v) __attribute__((always_inline)) { return pairs(pair, v).odd; },
           sums);
-    }
-    DBRX_UNROLL
-    for (int q = 0; q < kQueries; ++q) {
       DBRX_UNROLL
-      for (int v = 0; v < kVectors; ++v) store(t.c + q * t.c_stride + v * 16, sums[q][v]);
+      for (int q = 0; q < kQueries; ++q) {
+        DBRX_UNROLL
+        for (int v = 0; v < kVectors; ++v) {
+          float* c = t.c + q * t.c_stride + v * 16;
+          store(c, (i == 0 ? start(t, q, v) : load(c)) + (load(even[q][v]) + sums[q][v]));
+        }
+      }
     }
   }
 };

@@ -158,8 +158,8 @@ struct Int4Weights {
   }
 };
 
-DBRX_SIMD __m256 to_floats(const int32_t* sums) {
-  return _mm256_cvtepi32_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(sums)));
+DBRX_SIMD __m256d widen4(const int32_t* sums) {
+  return _mm256_cvtepi32_pd(_mm_load_si128(reinterpret_cast<const __m128i*>(sums)));
 }
 
 // y of one row and panel; sums: of its digits.
@@ -169,13 +169,14 @@ DBRX_SIMD void finish(const MatmulTile& t, int64_t row, int64_t p,
   const float x_scale = int_row_header(t.x + (t.first_row + row) * record_bytes).scale;
   const auto* weight_scales = reinterpret_cast<const float*>(t.panels[p]);
   float* out = t.out + (row * t.n_panels + p) * kPanelOutputs;
-  for (int64_t o = 0; o < kPanelOutputs; o += 8) {
-    __m256 sum = to_floats(sums[0] + o);
-    if (t.n_digits == 2) {
-      sum = _mm256_fmadd_ps(sum, _mm256_set1_ps(256), to_floats(sums[1] + o));
+  for (int64_t o = 0; o < kPanelOutputs; o += 4) {
+    __m256d sum = widen4(sums[0] + o);
+    if (t.n_digits == 2) {  // exact, so one rounding less changes nothing
+      sum = _mm256_fmadd_pd(sum, _mm256_set1_pd(256), widen4(sums[1] + o));
     }
-    const __m256 scale = _mm256_mul_ps(_mm256_set1_ps(x_scale), _mm256_load_ps(weight_scales + o));
-    _mm256_store_ps(out + o, _mm256_mul_ps(sum, scale));
+    const __m256d scale = _mm256_mul_pd(_mm256_set1_pd(double{x_scale}),
+                                        _mm256_cvtps_pd(_mm_load_ps(weight_scales + o)));
+    _mm_store_ps(out + o, _mm256_cvtpd_ps(_mm256_mul_pd(sum, scale)));
   }
 }
 
