@@ -13,6 +13,8 @@ constexpr int64_t kTileOutputs = 16;
 constexpr int64_t kTileElements = kTileOutputs * kBf16StepK;
 constexpr int64_t kStepElements = kPanelOutputs * kBf16StepK;
 constexpr int kRowGroup = kSimdAccumulators / 4 > 1 ? kSimdAccumulators / 4 : 2;
+constexpr bool kFewRegisters = kSimdAccumulators < 8;  // even and odd sums one after the other
+constexpr int kMostRows = 6;                           // then: 12 of 16 AVX registers are sums
 constexpr int64_t kChunkSteps = 8;  // 16 KB of weights, reused from L1 by all rows
 
 void pack_x(const PackXArgs& a) noexcept {
@@ -65,12 +67,49 @@ DBRX_SIMD void add_tiles(const float* x, int64_t x_stride, const uint16_t* tiles
   }
 }
 
+// One chain of each row, over the even or the odd elements of a step.
+template <int kRows, bool kOdd>
+DBRX_SIMD void sum_half(const float* x, int64_t x_stride, const uint16_t* tile,
+                        F32x16 (&sums)[kRows]) {
+  DBRX_UNROLL
+  for (int r = 0; r < kRows; ++r) sums[r] = zero16();
+  for (int64_t pair = 0; pair < kBf16StepK / 2; ++pair) {
+    const Bf16Pairs both = load_bf16_pairs(tile + pair * kTileOutputs * 2);
+    const F32x16 w = kOdd ? both.odd : both.even;
+    DBRX_UNROLL
+    for (int r = 0; r < kRows; ++r) {
+      sums[r] = fma(broadcast(x[r * x_stride + 2 * pair + (kOdd ? 1 : 0)]), w, sums[r]);
+    }
+  }
+}
+
+// add_tiles of one tile in few registers: even sums wait in L1 while odd ones are added, so that
+// twice the rows share a read of the weights.
+template <int kRows>
+DBRX_SIMD void add_tile_by_halves(const float* x, int64_t x_stride, const uint16_t* tile,
+                                  float* out, int64_t out_stride) {
+  F32x16 sums[kRows];
+  alignas(64) float even[kRows][kTileOutputs];
+  sum_half<kRows, false>(x, x_stride, tile, sums);
+  DBRX_UNROLL
+  for (int r = 0; r < kRows; ++r) store(even[r], sums[r]);
+  sum_half<kRows, true>(x, x_stride, tile, sums);
+  DBRX_UNROLL
+  for (int r = 0; r < kRows; ++r) {
+    float* to = out + r * out_stride;
+    store(to, load(to) + (load(even[r]) + sums[r]));
+  }
+}
+
 // Adds one step of a panel to kRows rows of out.
 template <int kRows, bool kPrefetch>
 DBRX_SIMD void add_step(const float* x, int64_t x_stride, const uint16_t* step, float* out,
                         int64_t out_stride) {
   if constexpr (kRows * 4 <= kSimdAccumulators) {
     add_tiles<kRows, 2, kPrefetch>(x, x_stride, step, out, out_stride);
+  } else if constexpr (kFewRegisters && kRows > 2) {
+    add_tile_by_halves<kRows>(x, x_stride, step, out, out_stride);
+    add_tile_by_halves<kRows>(x, x_stride, step + kTileElements, out + kTileOutputs, out_stride);
   } else {
     add_tiles<kRows, 1, kPrefetch>(x, x_stride, step, out, out_stride);
     add_tiles<kRows, 1, kPrefetch>(x, x_stride, step + kTileElements, out + kTileOutputs,
@@ -91,26 +130,47 @@ void run_row(const MatmulTile& t) noexcept {
   }
 }
 
-// One panel, steps first_step .. end_step - 1, all rows.
-void run_chunk(const MatmulTile& t, int64_t p, int64_t first_step, int64_t end_step) noexcept {
+// Steps of a panel for kRows rows.
+template <int kRows>
+DBRX_SIMD void add_steps(const MatmulTile& t, int64_t p, int64_t first_step, int64_t end_step,
+                         int64_t row) {
   const int64_t x_stride = t.n_steps * kBf16StepK;
   const int64_t out_stride = t.n_panels * kPanelOutputs;
-  const float* x = reinterpret_cast<const float*>(t.x) + t.first_row * x_stride;
+  const float* x = reinterpret_cast<const float*>(t.x) + (t.first_row + row) * x_stride;
   const auto* panel = reinterpret_cast<const uint16_t*>(t.panels[p]);
-  int64_t r = 0;
-  for (; r + kRowGroup <= t.n_rows; r += kRowGroup) {
-    for (int64_t step = first_step; step < end_step; ++step) {
-      add_step<kRowGroup, false>(x + r * x_stride + step * kBf16StepK, x_stride,
-                                 panel + step * kStepElements,
-                                 t.out + r * out_stride + p * kPanelOutputs, out_stride);
-    }
+  float* out = t.out + row * out_stride + p * kPanelOutputs;
+  for (int64_t step = first_step; step < end_step; ++step) {
+    add_step<kRows, false>(x + step * kBf16StepK, x_stride, panel + step * kStepElements, out,
+                           out_stride);
   }
-  for (; r < t.n_rows; ++r) {
-    for (int64_t step = first_step; step < end_step; ++step) {
-      add_step<1, false>(x + r * x_stride + step * kBf16StepK, x_stride,
-                         panel + step * kStepElements, t.out + r * out_stride + p * kPanelOutputs,
-                         out_stride);
+}
+
+// n_rows <= kRows.
+template <int kRows>
+DBRX_SIMD void add_group(const MatmulTile& t, int64_t p, int64_t first_step, int64_t end_step,
+                         int64_t row, int64_t n_rows) {
+  if (n_rows == kRows) {
+    add_steps<kRows>(t, p, first_step, end_step, row);
+  } else if constexpr (kRows > 1) {
+    add_group<kRows - 1>(t, p, first_step, end_step, row, n_rows);
+  }
+}
+
+// One panel, steps first_step .. end_step - 1, all rows.
+void run_chunk(const MatmulTile& t, int64_t p, int64_t first_step, int64_t end_step) noexcept {
+  if constexpr (kFewRegisters) {  // groups of about equal size
+    const int64_t n_groups = (t.n_rows + kMostRows - 1) / kMostRows;
+    for (int64_t g = 0; g < n_groups; ++g) {
+      const int64_t row = g * t.n_rows / n_groups;
+      const int64_t n_rows = (g + 1) * t.n_rows / n_groups - row;
+      add_group<kMostRows>(t, p, first_step, end_step, row, n_rows);
     }
+  } else {
+    int64_t r = 0;
+    for (; r + kRowGroup <= t.n_rows; r += kRowGroup) {
+      add_steps<kRowGroup>(t, p, first_step, end_step, r);
+    }
+    for (; r < t.n_rows; ++r) add_steps<1>(t, p, first_step, end_step, r);
   }
 }
 
