@@ -157,12 +157,9 @@ Completion::Requests Completion::make_requests() {
   Requests requests;
   for (size_t i = 0; i < prompts.size(); ++i) {
     if (request_.echo) prompt_texts_.push_back(prompt_text(i, prompts[i]));
-    for (int32_t n = 0; n < request_.n; ++n) {
-      answers_.push_back({.text = {},
-                          .tokens = {},
-                          .prompt = {{.id = prompts[i].front(), .top = {}}},
-                          .stop_reason = {}});
-    }
+    ChoiceAnswer answer;
+    if (!prompts[i].empty()) answer.prompt.emplace_back().id = prompts[i].front();
+    answers_.insert(answers_.end(), static_cast<size_t>(request_.n), answer);
     auto request = std::make_shared<Request>();
     request->id = prompts.size() == 1 ? head_.id : head_.id + "-" + std::to_string(i);
     request->stop = stop_rules(static_cast<int64_t>(prompts[i].size()));

@@ -29,7 +29,7 @@ struct ParseOptions {
 
 // Where a request came in.
 struct CompletionRoute {
-  std::optional<Endpoint> endpoint = {};  // without: chat for a body with messages
+  std::optional<Endpoint> endpoint = {};  // without: completions for a body with a prompt
   Dialect dialect = Dialect::openai;
   std::string model = {};  // named in the path; empty: by the body
 };
