@@ -392,13 +392,13 @@ void Completion::fail(const ApiError& error) {
   done_ = true;
   cancel();
   HttpResponse response = error_response(error);
-  if (begun_) {
+  if (begun_) {  // before, what start() writes may not be read, and there is no stream yet
     note_usage();
     add_headers(response);
+    // Of the two forms of an answer, the one that it does not have by now ignores this.
+    reply_->write(format_->error(error));
+    reply_->end(true);
   }
-  // Of the two forms of an answer, the one that it does not have by now ignores this.
-  reply_->write(format_->error(error));
-  reply_->end(true);
   reply_->send(std::move(response));
 }
 

@@ -78,7 +78,7 @@ class Completion : public std::enable_shared_from_this<Completion> {
   // Written by start(), constant afterwards.
   CompletionRequest request_;
   AnswerHead head_;
-  std::unique_ptr<AnswerFormat> format_ = make_answer_format(Dialect::openai, {});
+  std::unique_ptr<AnswerFormat> format_;
   uint64_t seed_ = 0;
   std::vector<std::string> prompt_texts_;  // [prompts], when they are echoed
 

@@ -1,4 +1,4 @@
-// The server: sockets in front of an engine, in OpenAI's dialect. Says nothing on stdout; logs
+// The server: sockets in front of an engine, in three dialects. Says nothing on stdout; logs
 // through spdlog, never a word of anybody's prompt or answer. docs/api.md is its contract.
 #pragma once
 
