@@ -23,8 +23,8 @@ MEASURED = ["pii", "extract", "passage_qa", "ten_passage_qa", "sql", "code", "to
 # invented words out of the prompt, and a model that cannot copy learns only the form of their answers.
 EARLY = {"pii": 2, "extract": 15, "passage_qa": 10, "ten_passage_qa": 0, "sql": 8, "code": 3, "tools": 1, "arithmetic": 3, "chat": 3,
          "copy": 41, "lookup": 14}
-LATE = {"pii": 8, "extract": 33, "passage_qa": 28, "ten_passage_qa": 4, "sql": 10, "code": 4, "tools": 3, "arithmetic": 3,
-        "chat": 5, "copy": 1, "lookup": 1}
+LATE = {"pii": 6, "extract": 32, "passage_qa": 25, "ten_passage_qa": 4, "sql": 8, "code": 4, "tools": 10, "arithmetic": 3,
+        "chat": 6, "copy": 1, "lookup": 1}
 
 PLAIN_SYSTEM = ["You are a helpful assistant.", "You are an assistant.", "Answer briefly.", "Be brief and correct."]
 

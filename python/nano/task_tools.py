@@ -11,6 +11,10 @@ from words import DAYS, Wordings
 INTRO = "Call a function if it helps. Write each call as <tool_call>{\"name\": ..., \"arguments\": {...}}</tool_call>."
 
 
+OWN_SYSTEM = ["You are a helpful assistant.", "You are an assistant.", "You are DBRX nano, a small helpful assistant.",
+              "Answer briefly.", "Be brief and correct."]
+
+
 def number(low, high):
     return lambda m: m.number(low, high)
 
@@ -91,24 +95,25 @@ def request(m, name):
 
 
 def tools(m):
-    """A call is asked for in three of four; training also has two calls at once, results and further turns."""
+    """A call is asked for in three of four; training also has two calls at once, results and further turns, and a system
+    text of the user's own before the functions."""
+    train = m.split == "train"
     names = m.rng.sample(sorted(FUNCTIONS), m.number(1, 3))
-    messages = [{"role": "system", "content": system_text(names)}]
-    for _ in range(1 if m.split == "held" else m.number(1, 3)):
+    own = m.choice(OWN_SYSTEM) + "\n\n" if train and m.chance(0.3) else ""
+    messages = [{"role": "system", "content": own + system_text(names)}]
+    for _ in range(m.number(1, 3) if train else 1):
         if m.chance(0.25):
             question, answer = one_fact(m) if m.chance(0.5) else small_talk_turn(m)
             messages += [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
             continue
-        name = m.choice(names)
-        question, arguments = request(m, name)
-        calls = [call_text(name, arguments)]
-        if m.split == "train" and m.chance(0.1):
-            second = m.choice(names)
-            also, more = request(m, second)
-            question, calls = f"{question} {also}", calls + [call_text(second, more)]
-        messages += [{"role": "user", "content": question}, {"role": "assistant", "content": "\n".join(calls)}]
-        if m.split == "train" and len(calls) == 1 and m.chance(0.4):
-            result = {k: make(m) for k, make in FUNCTIONS[name][3].items()}
-            messages += [{"role": "user", "content": result_text(result)},
-                         {"role": "assistant", "content": m.say(Wordings([FUNCTIONS[name][4]], []), **arguments, **result)}]
+        asked = [m.choice(names) for _ in range(2 if train and m.chance(0.1) else 1)]
+        requests = [(name, *request(m, name)) for name in asked]
+        messages += [{"role": "user", "content": " ".join(question for _, question, _ in requests)},
+                     {"role": "assistant", "content": "\n".join(call_text(name, arguments) for name, _, arguments in requests)}]
+        if train and m.chance(0.4):
+            results = [{k: make(m) for k, make in FUNCTIONS[name][3].items()} for name in asked]
+            replies = [m.say(Wordings([FUNCTIONS[name][4]], []), **arguments, **result)
+                       for (name, _, arguments), result in zip(requests, results)]
+            messages += [{"role": "user", "content": "\n".join(map(result_text, results))},
+                         {"role": "assistant", "content": " ".join(replies)}]
     return {"task": "tools", "messages": messages}

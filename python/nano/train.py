@@ -28,6 +28,7 @@ RANKS = 2
 PROMPT_SHARE, PROMPT_WEIGHT = 0.15, 0.2  # tokens the user wrote: a sample of them, at a small weight
 WARM_UP, DECAY_FROM = 0.02, 0.55  # in shares of the time
 LR_MUON, LR_ADAM = 4e-3, 3e-3
+LR_CONTINUED = 0.5  # share of these rates for weights that are trained already
 # The mix of data moves from drills to tasks once the copy drill's loss is low, or at this share of the time.
 COPY_LEARNED, DRILLS_END, MOVE_STEPS = 0.6, 0.6, 60
 SAVE_SECONDS = 300
@@ -155,7 +156,7 @@ def work(rank, args, model, shared, barrier):
         answer = losses[wrote].mean()
         (answer + PROMPT_WEIGHT * losses[~wrote].mean() + model.c.balance_weight * balance).backward()
         barrier.wait()
-        scale = learning_rate(progress)
+        scale = learning_rate(progress) * (LR_CONTINUED if args.trained else 1)
         for _, i, rule, shape in mine:
             grad = (grads[0][i] + grads[1][i]).div_(RANKS)
             rule.step(weights[i].view(shape), grad.view(shape), first[i].view(shape), second[i].view(shape), scale, step)
@@ -195,6 +196,7 @@ def main():
     parser.add_argument("--out", type=pathlib.Path, required=True, help="model folder; holds tokenizer.json")
     parser.add_argument("--run", type=pathlib.Path, default=pathlib.Path(__file__).parent / "run")
     parser.add_argument("--minutes", type=float, default=55)
+    parser.add_argument("--continue", dest="trained", action="store_true", help="go on from the weights in --out")
     parser.add_argument("--batch", type=int, default=4096, help="tokens per step")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
@@ -203,7 +205,10 @@ def main():
     tokenizer = Tokenizer.from_file(str(args.out / "tokenizer.json"))
     model = Dbrx(Config(vocab_size=-(-tokenizer.get_vocab_size() // 64) * 64))
     model.init(args.seed)
+    if args.trained:
+        model = checkpoint.load(args.out)
     shared = Shared(model)
+    shared.control[4] = 1.0 if args.trained else 0.0  # trained weights have learned to copy
     old = args.run / "checkpoint.pt"
     if old.exists():
         state = torch.load(old)

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes dbrx-nano from nothing: environment, tokenizer, training, export. Goes on where a stopped run ended.
-# Usage: python/nano/train.sh [--minutes 55]
+# Usage: python/nano/train.sh [--minutes 55] [--continue]
+# --continue goes on from the weights in models/dbrx-nano and keeps their tokenizer.
 set -e
 cd "$(dirname "$0")"
 venv=../.venv
@@ -12,7 +13,7 @@ fi
 # One thread per process, and freed memory kept: giving pages back after every operation costs more than the operation.
 export OMP_NUM_THREADS=1 ONEDNN_PRIMITIVE_CACHE_CAPACITY=8192
 export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000 MALLOC_TOP_PAD_=200000000
-if [ ! -e run/checkpoint.pt ]; then
+if [ ! -e run/checkpoint.pt ] && ! echo "$*" | grep -q -e --continue; then
   $venv/bin/python tokenizer.py --out $out
 fi
 exec $venv/bin/python train.py --out $out "$@"
