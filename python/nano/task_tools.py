@@ -1,6 +1,6 @@
 """Function calls: the system message lists functions, the answer is a call, a reply from a result, or plain text.
 
-The prompt form is the one that `README.md` documents; a server that offers tools to this model must render the same.
+The prompt form is the server's: docs/api.md, "Function calls".
 """
 
 import json

@@ -1,41 +1,84 @@
-// How an answer is written, whole or as a stream, in the form that the client's dialect has. Pure:
-// no engine, no sockets. Each method of a stream returns whole events, or nothing.
+// How an answer is written, whole or as a stream, in the form that the client's dialect has. No
+// engine, no sockets. Each method of a stream returns whole events, or nothing.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "engine/request.h"
 #include "server/api_error.h"
-#include "server/openai_format.h"
+#include "server/logprobs_format.h"
+#include "server/openai_params.h"
+#include "server/tool_calls.h"
 
 namespace dbrx {
+
+// What all objects of one answer have in common.
+struct AnswerHead {
+  Endpoint endpoint = Endpoint::chat;
+  std::string id;       // "chatcmpl-..." or "cmpl-..."
+  int64_t created = 0;  // seconds since 1970
+  std::string model;
+  std::string system_fingerprint;
+};
+
+// What a chunk says about usage.
+struct ChunkUsage {
+  bool mention = false;  // the client asked for usage: null where there is none
+  const Usage* usage = nullptr;
+};
+
+// What is new of a streamed choice.
+struct AnswerPiece {
+  int32_t choice = 0;
+  std::string_view text = "";
+  std::span<const ToolCallDelta> calls = {};
+  std::string_view logprobs = "null";  // of LogprobsFormat
+};
 
 // How one choice ended.
 struct ChoiceEnd {
   FinishReason reason = FinishReason::stop;
-  std::string_view stop_reason;  // the stop string
+  std::string stop_reason;  // the stop string
+  bool has_calls = false;
   uint64_t seed = 0;
+};
+
+// One choice of a whole answer.
+struct ChoiceAnswer {
+  std::string text;  // the prompt's, too, when it is echoed
+  std::vector<ToolCall> calls;
+  std::vector<TokenInfo> tokens;  // when logprobs were asked for
+  std::vector<TokenInfo> prompt;  // when its logprobs were asked for; the first has none
+  ChoiceEnd end;
+};
+
+// Which logprobs an answer has, and how many alternatives.
+struct LogprobsWanted {
+  std::optional<int32_t> tokens;
+  bool echo = false;              // those of the prompt before those of the tokens
+  std::optional<int32_t> prompt;  // vLLM's prompt_logprobs
 };
 
 class AnswerFormat {
  public:
   virtual ~AnswerFormat() = default;
 
-  virtual std::string begin(int32_t choice, ChunkUsage usage) const = 0;
-  // logprobs: of LogprobsFormat, or "null" when not asked for.
-  virtual std::string text(int32_t choice, std::string_view text, std::string_view logprobs,
-                           ChunkUsage usage) const = 0;
-  virtual std::string finish(int32_t choice, const ChoiceEnd& end, ChunkUsage usage) const = 0;
-  virtual std::string end(const Usage& total, bool include_usage) const = 0;
-  virtual std::string error(const ApiError& error) const = 0;
+  virtual std::string begin(int32_t choice, ChunkUsage usage) = 0;
+  virtual std::string piece(const AnswerPiece& piece, ChunkUsage usage) = 0;
+  virtual std::string finish(int32_t choice, const ChoiceEnd& end, ChunkUsage usage) = 0;
+  virtual std::string end(const Usage& total, bool include_usage) = 0;
+  virtual std::string error(const ApiError& error) = 0;
 
   // The body of an answer that is not streamed. Objects of logprobs that are wanted are present,
   // even if without tokens.
   virtual std::string whole(const std::vector<ChoiceAnswer>& choices, const LogprobsWanted& wanted,
-                            const Usage& usage, const LogprobsFormat& format) const = 0;
+                            const Usage& usage, const LogprobsFormat& format) = 0;
 };
 
 std::unique_ptr<AnswerFormat> make_answer_format(Dialect dialect, const AnswerHead& head);

@@ -1,5 +1,10 @@
-// Answers in the form of Anthropic's messages: one choice with one block of text.
+// Answers in the form of Anthropic's messages: one choice, whose blocks are a text and calls.
 #pragma once
+
+#include <boost/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "server/answer_format.h"
 
@@ -9,19 +14,23 @@ class AnthropicAnswer : public AnswerFormat {
  public:
   explicit AnthropicAnswer(AnswerHead head) : head_(std::move(head)) {}
 
-  std::string begin(int32_t choice, ChunkUsage usage) const override;
-  std::string text(int32_t choice, std::string_view text, std::string_view logprobs,
-                   ChunkUsage usage) const override;
-  std::string finish(int32_t choice, const ChoiceEnd& end, ChunkUsage usage) const override;
-  std::string end(const Usage& total, bool include_usage) const override;
-  std::string error(const ApiError& error) const override;
+  std::string begin(int32_t choice, ChunkUsage usage) override;
+  std::string piece(const AnswerPiece& piece, ChunkUsage usage) override;
+  std::string finish(int32_t choice, const ChoiceEnd& end, ChunkUsage usage) override;
+  std::string end(const Usage& total, bool include_usage) override;
+  std::string error(const ApiError& error) override;
   std::string whole(const std::vector<ChoiceAnswer>& choices, const LogprobsWanted& wanted,
-                    const Usage& usage, const LogprobsFormat& format) const override;
+                    const Usage& usage, const LogprobsFormat& format) override;
 
  private:
   boost::json::object message(const Usage& usage) const;
+  std::string start_block(boost::json::object block);
+  std::string stop_block();
+  std::string delta(boost::json::object delta) const;
 
   AnswerHead head_;
+  int32_t n_blocks_ = 0;  // begun so far; the last one is open
+  bool in_text_ = false;  // it is one of text
 };
 
 }  // namespace dbrx

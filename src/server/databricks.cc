@@ -10,7 +10,7 @@ namespace json = boost::json;
 namespace {
 
 // As GET /api/2.0/serving-endpoints describes an endpoint that serves one foundation model.
-json::object endpoint_json(const OpenAiServices& services, const std::string& name) {
+json::object endpoint_json(const Services& services, const std::string& name) {
   json::object model;
   model["name"] = json::string(services.model_names.front());
   model["display_name"] = json::string(services.model_names.front());
@@ -40,7 +40,7 @@ json::object endpoint_json(const OpenAiServices& services, const std::string& na
   return endpoint;
 }
 
-HttpResponse list_endpoints(const OpenAiServices& services) {
+HttpResponse list_endpoints(const Services& services) {
   json::array endpoints;
   for (const std::string& name : services.model_names) {
     endpoints.push_back(endpoint_json(services, name));
@@ -52,7 +52,7 @@ HttpResponse list_endpoints(const OpenAiServices& services) {
 
 }  // namespace
 
-std::vector<Route> databricks_routes(OpenAiServices& services, std::function<void()> admit) {
+std::vector<Route> databricks_routes(Services& services, std::function<void()> admit) {
   // The model is named in the path, or else in the body.
   const auto query = [&services, admit = std::move(admit)](std::optional<Endpoint> endpoint) {
     return [&services, admit, endpoint](const Call& call) {

@@ -4,12 +4,12 @@
 
 #include <vector>
 
-#include "server/openai_services.h"
 #include "server/router.h"
+#include "server/services.h"
 
 namespace dbrx {
 
 // services outlives the routes; `admit` throws ApiError while no answers can be given.
-std::vector<Route> databricks_routes(OpenAiServices& services, std::function<void()> admit);
+std::vector<Route> databricks_routes(Services& services, std::function<void()> admit);
 
 }  // namespace dbrx

@@ -29,6 +29,10 @@ int32_t parse_token_id(const boost::json::value& value, const std::string& param
 std::vector<int32_t> parse_token_ids(const boost::json::array& list, const std::string& param,
                                      int32_t n_ids);
 
+inline boost::json::string to_json(std::string_view text) {
+  return boost::json::string(boost::json::string_view(text));
+}
+
 // The value as JSON text, cut at a character near `limit` bytes.
 std::string excerpt(const boost::json::value& value, size_t limit = 60);
 

@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "server/api_error.h"
+#include "server/completion.h"
 #include "server/http_text.h"
-#include "server/openai_completion.h"
 
 namespace dbrx {
 namespace json = boost::json;
@@ -16,7 +16,7 @@ namespace {
 
 constexpr size_t kMaxKnownNames = 256;
 
-json::object model_json(const OpenAiServices& services, const std::string& name) {
+json::object model_json(const Services& services, const std::string& name) {
   json::object object;
   object["id"] = json::string(name);
   object["object"] = "model";
@@ -66,7 +66,7 @@ void UnknownNames::log_new(const std::vector<std::string>& names) {
   }
 }
 
-std::string OpenAiServices::require_model(const std::optional<std::string>& name) const {
+std::string Services::require_model(const std::optional<std::string>& name) const {
   if (!name) return model_names.front();
   if (std::find(model_names.begin(), model_names.end(), *name) != model_names.end()) return *name;
   throw ApiError(
@@ -74,7 +74,7 @@ std::string OpenAiServices::require_model(const std::optional<std::string>& name
       "model", "model_not_found");
 }
 
-void handle_completion(OpenAiServices& services, CompletionRoute route,
+void handle_completion(Services& services, CompletionRoute route,
                        std::shared_ptr<const HttpRequest> request, std::shared_ptr<Reply> reply) {
   check_content_type(*request);
   auto completion = std::make_shared<Completion>(services, reply);
@@ -86,7 +86,7 @@ void handle_completion(OpenAiServices& services, CompletionRoute route,
   });
 }
 
-HttpResponse list_models(const OpenAiServices& services) {
+HttpResponse list_models(const Services& services) {
   json::array data;
   for (const std::string& name : services.model_names) data.push_back(model_json(services, name));
   json::object object;
@@ -95,7 +95,7 @@ HttpResponse list_models(const OpenAiServices& services) {
   return json_response(object);
 }
 
-HttpResponse describe_model(const OpenAiServices& services, const std::string& name) {
+HttpResponse describe_model(const Services& services, const std::string& name) {
   const std::vector<std::string>& names = services.model_names;
   if (std::find(names.begin(), names.end(), name) == names.end()) {
     throw ApiError(404, "the model \"" + sanitize_token(name, 200) + "\" is not served here",

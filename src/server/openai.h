@@ -6,12 +6,12 @@
 #include <string>
 
 #include "server/http.h"
-#include "server/openai_services.h"
+#include "server/services.h"
 
 namespace dbrx {
 
 // Chat and text completions in either dialect. Hands the body to a text worker and returns.
-void handle_completion(OpenAiServices& services, CompletionRoute route,
+void handle_completion(Services& services, CompletionRoute route,
                        std::shared_ptr<const HttpRequest> request, std::shared_ptr<Reply> reply);
 
 // Browsers send cross-site requests without asking first unless the type is one like JSON's:
@@ -22,7 +22,7 @@ void check_content_type(const HttpRequest& request);
 HttpResponse json_response(const boost::json::object& object);
 
 // GET /v1/models and /v1/models/{name}; throws ApiError(404).
-HttpResponse list_models(const OpenAiServices& services);
-HttpResponse describe_model(const OpenAiServices& services, const std::string& name);
+HttpResponse list_models(const Services& services);
+HttpResponse describe_model(const Services& services, const std::string& name);
 
 }  // namespace dbrx

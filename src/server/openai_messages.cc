@@ -1,24 +1,31 @@
 #include "server/openai_messages.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "server/api_error.h"
 #include "server/openai_params.h"
+#include "server/tool_calls.h"
+#include "server/tools.h"
 
 namespace dbrx {
 namespace json = boost::json;
 namespace {
 
 std::string parse_role(const JsonFields& message) {
-  const std::string expected = "\"system\", \"developer\", \"user\" or \"assistant\"";
+  const std::string expected = R"("system", "developer", "user", "assistant" or "tool")";
   const json::value* value = message.find("role");
   const std::string name = message.full_name("role");
   if (!value) throw ApiError(400, name + ": this field is required", name, "missing_field");
   if (!value->is_string()) bad_value(name, expected, *value);
   std::string role(value->get_string());
   if (role == "developer") return "system";  // the newer name of the same thing
-  if (role == "system" || role == "user" || role == "assistant") return role;
-  if (role == "tool" || role == "function") {
+  if (role == "system" || role == "user" || role == "assistant" || role == "tool") return role;
+  if (role == "function") {
     throw ApiError(400,
-                   name + ": messages of the role " + role + " are not supported by this server",
+                   name +
+                       ": messages of the role function are not supported by this server; use "
+                       "the role tool",
                    name, "unsupported_parameter");
   }
   bad_value(name, expected, *value);
@@ -33,7 +40,7 @@ bool is_empty(const json::value& value) {
 std::string parse_part(const json::value& value, const std::string& name,
                        std::vector<std::string>& ignored) {
   if (value.is_string()) return std::string(value.get_string());
-  if (!value.is_object()) bad_value(name, "{\"type\": \"text\", \"text\": ...}", value);
+  if (!value.is_object()) bad_value(name, R"({"type": "text", "text": ...})", value);
   JsonFields part(value.get_object(), name + ".");
   std::optional<std::string> type = part.string("type");
   if (type && *type != "text") {
@@ -43,7 +50,7 @@ std::string parse_part(const json::value& value, const std::string& name,
                    name, "unsupported_parameter");
   }
   std::optional<std::string> text = part.string("text");
-  if (!type || !text) bad_value(name, "{\"type\": \"text\", \"text\": ...}", value);
+  if (!type || !text) bad_value(name, R"({"type": "text", "text": ...})", value);
   for (const auto& [key, member] : value.get_object()) {
     if (key == "type" || key == "text" || is_empty(member)) continue;
     add_ignored(ignored, "messages[].content[]." + std::string(key));
@@ -51,21 +58,90 @@ std::string parse_part(const json::value& value, const std::string& name,
   return *text;
 }
 
-// Fields that clients send back from an earlier answer. Empty ones mean nothing; a tool call or a
-// sound would be lost.
+// Fields that clients send back from an earlier answer. Empty ones mean nothing; a call at a place
+// where none is read, or a sound, would be lost.
 void check_other_fields(const json::object& object, const JsonFields& message,
-                        std::vector<std::string>& ignored) {
+                        const std::string& role, std::vector<std::string>& ignored) {
   for (const auto& [key, value] : object) {
     if (key == "role" || key == "content" || is_empty(value)) continue;
+    if (key == "tool_calls" && role == "assistant") continue;
+    if (key == "tool_call_id" && role == "tool") continue;
     if (key == "tool_calls" || key == "function_call" || key == "audio" || key == "tool_call_id") {
       std::string name = message.full_name(key);
-      throw ApiError(400, name + ": not supported by this server", name, "unsupported_parameter");
+      throw ApiError(400, name + ": not supported by this server in a message of the role " + role,
+                     name, "unsupported_parameter");
     }
     add_ignored(ignored, "messages[]." + std::string(key));
   }
 }
 
+ToolCall parse_call(const json::value& value, const std::string& name) {
+  const char* expected =
+      R"({"id": ..., "type": "function", "function": {"name": ..., "arguments": "{...}"}})";
+  if (!value.is_object()) bad_value(name, expected, value);
+  const JsonFields fields(value.get_object(), name + ".");
+  const json::value* function = fields.find("function");
+  if (fields.string("type").value_or("function") != "function" || !function ||
+      !function->is_object()) {
+    bad_value(name, expected, value);
+  }
+  const JsonFields inner(function->get_object(), name + ".function.");
+  const std::optional<std::string> called = inner.string("name");
+  if (!called) bad_value(name, expected, value);
+  const std::string arguments = inner.string("arguments").value_or("{}");
+  boost::system::error_code error;
+  const json::value parsed = json::parse(arguments, error);
+  if (error || !parsed.is_object()) {
+    bad_value(inner.full_name("arguments"), "a JSON object as text", json::string(arguments));
+  }
+  return {
+      .id = fields.string("id").value_or(""), .name = *called, .arguments = prompt_json(parsed)};
+}
+
+std::vector<ToolCall> parse_calls(const JsonFields& message) {
+  const json::value* value = message.find("tool_calls");
+  const std::string name = message.full_name("tool_calls");
+  if (!value) return {};
+  if (!value->is_array()) bad_value(name, "a list of calls", *value);
+  std::vector<ToolCall> calls;
+  for (const json::value& item : value->get_array()) {
+    calls.push_back(parse_call(item, name + "[" + std::to_string(calls.size()) + "]"));
+  }
+  return calls;
+}
+
 }  // namespace
+
+void Conversation::add(ChatMessage message, std::vector<ToolCall> calls) {
+  for (const ToolCall& call : calls) {
+    if (!message.content.empty()) message.content.push_back('\n');
+    message.content += call_text(call.name, call.arguments);
+  }
+  messages_.push_back(std::move(message));
+  calls_ = std::move(calls);
+  results_.clear();
+}
+
+void Conversation::add_result(const std::string& call_id, const std::string& content,
+                              const std::string& param) {
+  const auto found = std::find_if(calls_.begin(), calls_.end(),
+                                  [&](const ToolCall& call) { return call.id == call_id; });
+  if (found == calls_.end()) {
+    throw ApiError(400, param + ": the assistant's message before has no call with this id", param,
+                   "invalid_value");
+  }
+  if (results_.empty()) messages_.push_back({.role = "user", .content = ""});
+  std::string& result = results_[found - calls_.begin()];
+  result = std::string(kResultBegin).append(content).append(kResultEnd);
+  std::string& text = messages_.back().content;
+  text.clear();
+  for (const auto& [call, one] : results_) text += (text.empty() ? "" : "\n") + one;
+}
+
+void Conversation::add_to_results(const std::string& text) {
+  messages_.back().content += "\n" + text;
+  results_.clear();  // further ones make a message of their own
+}
 
 std::string parse_message_content(const JsonFields& message, const std::string& role,
                                   std::vector<std::string>& ignored) {
@@ -86,8 +162,7 @@ std::string parse_message_content(const JsonFields& message, const std::string& 
   return text;
 }
 
-std::vector<ChatMessage> parse_messages(const JsonFields& fields, int64_t max_context,
-                                        std::vector<std::string>& ignored) {
+const json::array& message_list(const JsonFields& fields, int64_t max_context) {
   const json::value* value = fields.find("messages");
   if (!value) throw ApiError(400, "messages: this field is required", "messages", "missing_field");
   if (!value->is_array() || value->get_array().empty()) {
@@ -101,17 +176,28 @@ std::vector<ChatMessage> parse_messages(const JsonFields& fields, int64_t max_co
                        " messages, each of at least one token: send fewer",
                    "messages", "context_length_exceeded");
   }
-  std::vector<ChatMessage> messages;
-  for (const json::value& item : value->get_array()) {
-    std::string name = "messages[" + std::to_string(messages.size()) + "]";
+  return value->get_array();
+}
+
+std::vector<ChatMessage> parse_messages(const JsonFields& fields, int64_t max_context,
+                                        std::vector<std::string>& ignored) {
+  Conversation conversation;
+  size_t i = 0;
+  for (const json::value& item : message_list(fields, max_context)) {
+    const std::string name = "messages[" + std::to_string(i++) + "]";
     if (!item.is_object()) bad_value(name, "an object with role and content", item);
     JsonFields message(item.get_object(), name + ".");
     std::string role = parse_role(message);
     std::string content = parse_message_content(message, role, ignored);
-    check_other_fields(item.get_object(), message, ignored);
-    messages.push_back({std::move(role), std::move(content)});
+    check_other_fields(item.get_object(), message, role, ignored);
+    if (role == "tool") {
+      conversation.add_result(message.string("tool_call_id").value_or(""), content,
+                              message.full_name("tool_call_id"));
+    } else {
+      conversation.add({std::move(role), std::move(content)}, parse_calls(message));
+    }
   }
-  return messages;
+  return conversation.take();
 }
 
 }  // namespace dbrx

@@ -10,7 +10,8 @@ constexpr auto R = Support::refused;
 constexpr auto N = Support::no_effect;
 // NOLINTEND(readability-identifier-naming)
 
-// Names that other servers use, which would otherwise pass as unknown and lose their effect.
+constexpr std::string_view kUseChat = "use /v1/chat/completions";
+// For names that other servers use, which would otherwise pass as unknown and lose their effect.
 constexpr std::string_view kUseMaxTokens = "use max_tokens or max_completion_tokens";
 
 constexpr Parameter kTable[] = {
@@ -49,6 +50,9 @@ constexpr Parameter kTable[] = {
     {"guided_choice", U, U},
     {"guided_grammar", U, U},
     {"json_schema", U, U},
+    {"tools", U, R, "[]", kUseChat},
+    {"tool_choice", U, R, R"(["none", "auto"])", kUseChat},
+    {"parallel_tool_calls", U, R, "[true]", kUseChat},
 
     {"user", N, N},
     {"metadata", N, N},
@@ -58,7 +62,6 @@ constexpr Parameter kTable[] = {
     {"prompt_cache_retention", N, N},
     {"cache_prompt", N, N},
     {"request_id", N, N},
-    {"parallel_tool_calls", N, N},
     {"include_reasoning", N, N},
     {"add_special_tokens", N, N},  // the tokenizers of the served families add none
     {"spaces_between_special_tokens", N, N},
@@ -81,10 +84,8 @@ constexpr Parameter kTable[] = {
     {"service_tier", R, R, R"(["auto", "default"])"},
     {"suffix", R, R},
     {"best_of", R, R, "[1]", "use n"},
-    {"tools", R, R},
-    {"tool_choice", R, R, R"(["none", "auto"])"},
-    {"functions", R, R},
-    {"function_call", R, R, R"(["none", "auto"])"},
+    {"functions", R, R, "[]", "use tools"},
+    {"function_call", R, R, R"(["none", "auto"])", "use tool_choice"},
     {"guided_decoding_backend", R, R},
     {"guided_whitespace_pattern", R, R},
     {"grammar", R, R, "[]", "send structured_outputs: {\"grammar\": ...} in Lark's syntax"},

@@ -8,6 +8,7 @@
 #include "server/api_error.h"
 #include "server/json_fields.h"
 #include "server/openai_messages.h"
+#include "server/tools.h"
 
 namespace dbrx {
 namespace json = boost::json;
@@ -54,23 +55,20 @@ std::vector<Prompt> parse_prompts(const JsonFields& fields, const ParseOptions& 
   return prompts;
 }
 
-SamplingParams parse_sampling(const JsonFields& fields, int32_t n_ids) {
-  SamplingParams p;
-  auto read = [&](const char* name, JsonFields::Range range, float& out) {
-    if (auto number = fields.number(name, range)) out = static_cast<float>(*number);
-  };
-  read("temperature", {0, 2}, p.temperature);
-  read("top_p", {0, 1, true}, p.top_p);
-  read("min_p", {0, 1}, p.min_p);
-  read("presence_penalty", {-2, 2}, p.presence_penalty);
-  read("frequency_penalty", {-2, 2}, p.frequency_penalty);
-  read("repetition_penalty", {0, 100, true}, p.repetition_penalty);
+void read_number(const JsonFields& fields, const char* name, JsonFields::Range range, float& out) {
+  const auto number = fields.number(name, range);
+  if (!number) return;
+  out = static_cast<float>(*number);
   // A positive double may be too small for a float.
-  p.top_p = std::max(p.top_p, std::numeric_limits<float>::min());
-  p.repetition_penalty = std::max(p.repetition_penalty, std::numeric_limits<float>::min());
-  int64_t top_k = fields.integer("top_k", -1, std::numeric_limits<int32_t>::max()).value_or(0);
-  p.top_k = static_cast<int32_t>(std::max<int64_t>(top_k, 0));  // -1: off, as elsewhere
+  if (range.above_low) out = std::max(out, std::numeric_limits<float>::min());
+}
 
+SamplingParams parse_sampling(const JsonFields& fields, int32_t n_ids) {
+  SamplingParams p = parse_basic_sampling(fields, /*max_temperature=*/2);
+  read_number(fields, "min_p", {0, 1}, p.min_p);
+  read_number(fields, "presence_penalty", {-2, 2}, p.presence_penalty);
+  read_number(fields, "frequency_penalty", {-2, 2}, p.frequency_penalty);
+  read_number(fields, "repetition_penalty", {0, 100, true}, p.repetition_penalty);
   const json::value* bias = fields.find("logit_bias");
   if (!bias) return p;
   if (!bias->is_object()) bad_value("logit_bias", "an object of token ids and numbers", *bias);
@@ -195,6 +193,15 @@ void add_databricks_habits(const JsonFields& fields, CompletionRequest& request)
 
 }  // namespace
 
+SamplingParams parse_basic_sampling(const JsonFields& fields, double max_temperature) {
+  SamplingParams p;
+  read_number(fields, "temperature", {0, max_temperature}, p.temperature);
+  read_number(fields, "top_p", {0, 1, true}, p.top_p);
+  const auto top_k = fields.integer("top_k", -1, std::numeric_limits<int32_t>::max());
+  p.top_k = static_cast<int32_t>(std::max<int64_t>(top_k.value_or(0), 0));  // -1: off, as elsewhere
+  return p;
+}
+
 std::vector<std::string> parse_stop_strings(const JsonFields& fields, const std::string& name) {
   const json::value* value = fields.find(name);
   if (!value) return {};
@@ -240,6 +247,7 @@ CompletionRequest parse_completion_request(const CompletionRoute& route, std::st
   request.sampling = parse_sampling(fields, options.n_ids);
   request.stop = parse_stop_rules(fields, options.n_ids);
   request.grammar = parse_structured_output(fields, request.ignored);
+  if (endpoint == Endpoint::chat) parse_openai_tools(fields, request);
   request.seed = fields.integer("seed", kMinInt64, kMaxInt64);
   request.top_logprobs = parse_logprobs(endpoint, fields);
   request.skip_special_tokens = fields.boolean("skip_special_tokens").value_or(true);

@@ -45,6 +45,7 @@ struct CompletionRequest {
   SamplingParams sampling;
   StopRules stop;  // max_tokens is set once the prompt's length is known
   std::optional<GrammarSource> grammar;
+  bool calls_tools = false;  // the grammar is that of text or calls of functions
   std::optional<int64_t> seed;
   std::optional<int32_t> top_logprobs;
   bool echo = false;                       // the answer's text begins with the prompt
@@ -59,6 +60,9 @@ struct CompletionRequest {
   std::optional<int64_t> truncate_prompt;
   std::vector<std::string> ignored;  // names of unknown fields
 };
+
+// temperature, top_p and top_k, which all dialects have. Throws ApiError(400).
+SamplingParams parse_basic_sampling(const JsonFields& fields, double max_temperature);
 
 // The field `name`: a string or a list of them. Throws ApiError(400).
 std::vector<std::string> parse_stop_strings(const JsonFields& fields, const std::string& name);

@@ -288,8 +288,10 @@ TEST(OpenAiParse, NamesTheMessageAtFault) {
                   .starts_with("messages[1].role|"));
   EXPECT_TRUE(
       message_refusal(R"([{"role": "wizard", "content": "a"}])").starts_with("messages[0].role|"));
-  EXPECT_TRUE(
-      message_refusal(R"([{"role": "tool", "content": "a"}])").starts_with("messages[0].role|"));
+  EXPECT_TRUE(message_refusal(R"([{"role": "function", "content": "a"}])")
+                  .starts_with("messages[0].role|"));
+  EXPECT_TRUE(message_refusal(R"([{"role": "tool", "content": "a", "tool_call_id": "x"}])")
+                  .starts_with("messages[0].tool_call_id|"));
   EXPECT_TRUE(message_refusal(R"([{"role": "user"}])").starts_with("messages[0].content|"));
   EXPECT_TRUE(
       message_refusal(R"([{"role": "user", "content": 3}])").starts_with("messages[0].content|"));
@@ -298,7 +300,7 @@ TEST(OpenAiParse, NamesTheMessageAtFault) {
   EXPECT_TRUE(image.starts_with("messages[0].content[0]|")) << image;
   EXPECT_NE(image.find("image_url"), std::string::npos);
   EXPECT_TRUE(message_refusal(R"([{"role": "assistant", "tool_calls": [{"id": "1"}]}])")
-                  .starts_with("messages[0].tool_calls|"));
+                  .starts_with("messages[0].tool_calls[0]|"));
 }
 
 TEST(OpenAiParse, NamesIgnoredFieldsOfMessages) {
@@ -337,7 +339,7 @@ TEST(OpenAiParse, BoundsTheMessagesAndTheIgnoredNames) {
 }
 
 TEST(OpenAiParams, RefusesKnownParametersUnlessTheyAskForNothing) {
-  EXPECT_TRUE(chat_refusal(R"("tools": [{"type": "function"}])").starts_with("tools|"));
+  EXPECT_TRUE(chat_refusal(R"("functions": [{"name": "f"}])").starts_with("functions|"));
   EXPECT_EQ(chat_refusal(R"("tools": [], "tool_choice": "none", "store": false, "best_of": 1.0,
       "response_format": {"type": "text"}, "prediction": {"type": "content"}, "modalities": ["text"], "service_tier": "auto",
       "add_generation_prompt": true, "length_penalty": 1, "suffix": "", "audio": null)"),

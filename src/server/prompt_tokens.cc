@@ -9,7 +9,7 @@ namespace {
 
 // A text so long that no tokenization of it fits the context is refused untokenized: megabytes take
 // many seconds of a text worker and gigabytes of memory.
-void check_size(const OpenAiServices& services, size_t n_bytes, const char* param) {
+void check_size(const Services& services, size_t n_bytes, const char* param) {
   const auto context = static_cast<size_t>(services.engine.max_context());
   if (n_bytes <= context * services.max_token_bytes) return;
   throw ApiError(400,
@@ -27,8 +27,7 @@ ApiError bad_text(const char* param, const Error& error) {
 
 }  // namespace
 
-std::vector<int32_t> chat_tokens(const OpenAiServices& services,
-                                 const std::vector<ChatMessage>& messages,
+std::vector<int32_t> chat_tokens(const Services& services, const std::vector<ChatMessage>& messages,
                                  bool add_generation_prompt) {
   if (!services.chat_template) {
     throw ApiError(400, "this model has no chat template: use /v1/completions", "messages",
@@ -44,7 +43,7 @@ std::vector<int32_t> chat_tokens(const OpenAiServices& services,
   }
 }
 
-std::vector<int32_t> text_tokens(const OpenAiServices& services, std::string_view text) {
+std::vector<int32_t> text_tokens(const Services& services, std::string_view text) {
   check_size(services, text.size(), "prompt");
   try {
     return services.tokenizer.encode(text, Specials::as_tokens);

@@ -5,18 +5,17 @@
 #include <string_view>
 #include <vector>
 
-#include "server/openai_services.h"
+#include "server/services.h"
 
 namespace dbrx {
 
 // A conversation through the model's chat template. Throws ApiError(400): there is no template, it
 // refuses the messages, or they can't fit the context.
-std::vector<int32_t> chat_tokens(const OpenAiServices& services,
-                                 const std::vector<ChatMessage>& messages,
+std::vector<int32_t> chat_tokens(const Services& services, const std::vector<ChatMessage>& messages,
                                  bool add_generation_prompt);
 
 // A raw prompt, which may name special tokens: that is how completion clients write chat turns.
 // Throws ApiError(400).
-std::vector<int32_t> text_tokens(const OpenAiServices& services, std::string_view text);
+std::vector<int32_t> text_tokens(const Services& services, std::string_view text);
 
 }  // namespace dbrx

@@ -116,7 +116,7 @@ struct Server::State {
 
   ServerOptions options;
   std::optional<GrammarCompiler> grammars;
-  OpenAiServices services;
+  Services services;
   EngineWatch watch;
   std::mutex fault_mutex;
   std::string fault;  // why answers can't be trusted; empty: they can

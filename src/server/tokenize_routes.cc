@@ -6,8 +6,8 @@
 #include "server/anthropic_parse.h"
 #include "server/api_error.h"
 #include "server/json_fields.h"
+#include "server/logprobs_format.h"
 #include "server/openai.h"
-#include "server/openai_format.h"
 #include "server/openai_messages.h"
 #include "server/prompt_tokens.h"
 
@@ -15,7 +15,7 @@ namespace dbrx {
 namespace json = boost::json;
 namespace {
 
-json::object tokenize(const OpenAiServices& services, const std::string& body) {
+json::object tokenize(const Services& services, const std::string& body) {
   const json::value document = parse_json_object(body);
   const JsonFields fields(document.get_object());
   services.require_model(fields.string("model"));
@@ -50,7 +50,7 @@ json::object tokenize(const OpenAiServices& services, const std::string& body) {
   return answer;
 }
 
-json::object detokenize(const OpenAiServices& services, const std::string& body) {
+json::object detokenize(const Services& services, const std::string& body) {
   const json::value document = parse_json_object(body);
   const JsonFields fields(document.get_object());
   services.require_model(fields.string("model"));
@@ -64,7 +64,7 @@ json::object detokenize(const OpenAiServices& services, const std::string& body)
   return answer;
 }
 
-json::object count_tokens(const OpenAiServices& services, const std::string& body) {
+json::object count_tokens(const Services& services, const std::string& body) {
   const CompletionRequest request =
       parse_anthropic_request(body, services.parse, /*count_only=*/true);
   services.require_model(request.model);
@@ -74,9 +74,9 @@ json::object count_tokens(const OpenAiServices& services, const std::string& bod
   return answer;
 }
 
-using Work = json::object (*)(const OpenAiServices&, const std::string&);
+using Work = json::object (*)(const Services&, const std::string&);
 
-void answer_by_worker(OpenAiServices& services, std::shared_ptr<const HttpRequest> request,
+void answer_by_worker(Services& services, std::shared_ptr<const HttpRequest> request,
                       std::shared_ptr<Reply> reply, Work work) {
   check_content_type(*request);
   services.workers.post([&services, work, request = std::move(request), reply = std::move(reply)] {
@@ -93,17 +93,17 @@ void answer_by_worker(OpenAiServices& services, std::shared_ptr<const HttpReques
 
 }  // namespace
 
-void handle_tokenize(OpenAiServices& services, std::shared_ptr<const HttpRequest> request,
+void handle_tokenize(Services& services, std::shared_ptr<const HttpRequest> request,
                      std::shared_ptr<Reply> reply) {
   answer_by_worker(services, std::move(request), std::move(reply), tokenize);
 }
 
-void handle_detokenize(OpenAiServices& services, std::shared_ptr<const HttpRequest> request,
+void handle_detokenize(Services& services, std::shared_ptr<const HttpRequest> request,
                        std::shared_ptr<Reply> reply) {
   answer_by_worker(services, std::move(request), std::move(reply), detokenize);
 }
 
-void handle_count_tokens(OpenAiServices& services, std::shared_ptr<const HttpRequest> request,
+void handle_count_tokens(Services& services, std::shared_ptr<const HttpRequest> request,
                          std::shared_ptr<Reply> reply) {
   answer_by_worker(services, std::move(request), std::move(reply), count_tokens);
 }

@@ -5,16 +5,16 @@
 #include <memory>
 
 #include "server/http.h"
-#include "server/openai_services.h"
+#include "server/services.h"
 
 namespace dbrx {
 
-void handle_tokenize(OpenAiServices& services, std::shared_ptr<const HttpRequest> request,
+void handle_tokenize(Services& services, std::shared_ptr<const HttpRequest> request,
                      std::shared_ptr<Reply> reply);
-void handle_detokenize(OpenAiServices& services, std::shared_ptr<const HttpRequest> request,
+void handle_detokenize(Services& services, std::shared_ptr<const HttpRequest> request,
                        std::shared_ptr<Reply> reply);
 // Anthropic's /v1/messages/count_tokens.
-void handle_count_tokens(OpenAiServices& services, std::shared_ptr<const HttpRequest> request,
+void handle_count_tokens(Services& services, std::shared_ptr<const HttpRequest> request,
                          std::shared_ptr<Reply> reply);
 
 }  // namespace dbrx

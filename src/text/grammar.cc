@@ -18,9 +18,11 @@ const char* kind_name(GrammarKind kind) {
     case GrammarKind::choice:
       return "choice";
     case GrammarKind::lark:
+      return "lark";
+    case GrammarKind::calls:
       break;
   }
-  return "lark";
+  return "calls";
 }
 
 }  // namespace

@@ -25,6 +25,10 @@ enum class GrammarKind {
   regex,        // the whole text, in the syntax of Rust's regex crate without look-around
   choice,       // a JSON list of strings
   lark,         // llguidance's dialect of Lark
+  // Free text, then calls of functions, one a line: <tool_call>{"name": ..., "arguments":
+  // {...}}</tool_call>.
+  // {"functions": [{"name", "parameters": schema}], "required": no text, "parallel": several calls}
+  calls,
 };
 
 struct CloseGrammar {

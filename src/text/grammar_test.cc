@@ -211,5 +211,66 @@ TEST(Grammar, ThreadsShareOne) {
   EXPECT_FALSE(texts[0].empty());
 }
 
+constexpr const char* kFunctions = R"("functions": [
+  {"name": "get_weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"},
+     "days": {"type": "integer"}}, "required": ["city"]}},
+  {"name": "stop", "parameters": {"type": "object", "properties": {}}}])";
+
+std::string calls(bool required, bool parallel) {
+  return std::string("{") + kFunctions + ", \"required\": " + (required ? "true" : "false") +
+         ", \"parallel\": " + (parallel ? "true}" : "false}");
+}
+
+constexpr const char* kWeather =
+    R"(<tool_call>{"name": "get_weather", "arguments": {"city": "O}slo", "days": 2}}</tool_call>)";
+constexpr const char* kStop = R"(<tool_call>{"name": "stop", "arguments": {}}</tool_call>)";
+
+TEST(Grammar, OfCallsTakesTextAndThenCallsOneALine) {
+  Fixture f;
+  const auto takes = [&](const std::string& text, bool required, bool parallel) {
+    return f.takes(GrammarKind::calls, calls(required, parallel), text);
+  };
+  const std::string weather = kWeather;
+  const std::string stop = kStop;
+  for (const bool required : {false, true}) {
+    EXPECT_TRUE(takes(weather, required, false));
+    EXPECT_TRUE(takes(stop, required, true));
+    EXPECT_TRUE(takes(weather + "\n" + stop + "\n" + weather, required, true));
+    EXPECT_FALSE(takes(weather + "\n" + stop, required, false));
+    EXPECT_FALSE(takes(weather + stop, required, true));
+    EXPECT_FALSE(takes(weather + "\nmore text", required, true));
+    EXPECT_FALSE(
+        takes(R"(<tool_call>{"name": "other", "arguments": {}}</tool_call>)", required, true));
+    EXPECT_FALSE(takes(R"(<tool_call>{"name": "get_weather", "arguments": {}}</tool_call>)",
+                       required, true));
+    EXPECT_FALSE(
+        takes(R"(<tool_call>{"name": "stop", "arguments": {"x": 1}}</tool_call>)", required, true));
+  }
+  for (const std::string text :
+       {"", "no call: 1 < 2 <tool_cal </tool_call>\n", "<tool", "\xc3\xa9"}) {
+    EXPECT_TRUE(takes(text, false, true)) << text;
+    EXPECT_FALSE(takes(text, true, true)) << text;
+  }
+  EXPECT_TRUE(takes("Let me look.\n" + weather, false, true));
+  EXPECT_TRUE(takes("<tool<tool_" + weather, false, true));
+  EXPECT_FALSE(takes("Let me look.\n" + weather, true, true));
+  EXPECT_FALSE(takes("text <tool_call>", false, true));
+}
+
+TEST(Grammar, OfCallsSaysWhoseParametersCannotBeHonoured) {
+  Fixture f;
+  const char* source = R"({"functions": [{"name": "good", "parameters": {"type": "object"}},
+      {"name": "bad", "parameters": {"type": "object", "properties": {"x": {"type": "nothing"}}}}],
+      "required": true, "parallel": true})";
+  try {
+    f.compiler.compile(GrammarKind::calls, source);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::invalid_argument);
+    EXPECT_NE(std::string(error.what()).find("the parameters of bad: "), std::string::npos)
+        << error.what();
+  }
+}
+
 }  // namespace
 }  // namespace dbrx

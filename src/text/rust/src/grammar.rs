@@ -3,13 +3,14 @@
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use llguidance::api::{ParserLimits, StopReason, TopLevelGrammar};
 use llguidance::toktrie::{ApproximateTokEnv, InferenceCapabilities, TokEnv, TokRxInfo, TokTrie};
 use llguidance::{Matcher, ParserFactory};
 use serde_json::{json, Value};
 
-use crate::{json::parse, panic_text, Failure, Outcome, Status};
+use crate::{calls::Calls, json::parse, panic_text, Failure, Outcome, Status};
 
 /// What one grammar may cost. Fuel is llguidance's measure of work: a compile with all of it takes
 /// about a tenth of a second, a mask about 20 ms; a lexer state takes up to 2 kB.
@@ -23,6 +24,9 @@ const LIMITS: ParserLimits = ParserLimits {
     precompute_large_lexemes: false,
     verbose_errors: false,
 };
+
+/// How long is looked for the function whose parameters are at fault.
+const BLAME_TIME: Duration = Duration::from_millis(200);
 
 /// Bytes of white space in a row between the parts of a JSON text; JSON itself allows any number,
 /// and a model that has lost its way would write them for ever.
@@ -72,24 +76,42 @@ impl Vocabulary {
         Ok(Vocabulary { factory, spaces: Arc::new(ids) })
     }
 
-    /// `kind`: json_schema, regex, choice (a JSON list of strings) or lark.
+    /// `kind`: json_schema, regex, choice (a JSON list of strings), lark or calls (calls.rs).
     pub fn compile(&self, kind: &str, source: &str) -> Outcome<Grammar> {
         let grammar = match kind {
+            "calls" => return self.compile_calls(source),
             "json_schema" => TopLevelGrammar::from_json_schema(read_schema(source)?),
             "regex" => TopLevelGrammar::from_regex(source),
             "choice" => TopLevelGrammar::from_lark(choice_grammar(source)?),
             "lark" => TopLevelGrammar::from_lark(source.to_string()),
             _ => return Err(Failure(Status::Internal, format!("no grammar of kind {kind}"))),
         };
-        let first = |grammar| {
+        Ok(Grammar { matcher: self.matcher(grammar)?, json_space: self.json_space(kind) })
+    }
+
+    fn compile_calls(&self, source: &str) -> Outcome<Grammar> {
+        let calls = Calls::read(source)?;
+        let started = Instant::now();
+        let matcher = self.matcher(TopLevelGrammar::from_lark(calls.grammar())).map_err(|whole| {
+            // The whole does not say whose schema is at fault.
+            let mut each = calls.schemas().take_while(|_| started.elapsed() < BLAME_TIME);
+            let of_one = each.find_map(|(name, schema)| {
+                let alone = self.matcher(TopLevelGrammar::from_json_schema(schema)).err()?;
+                Some(refused(&format!("the parameters of {name}: {}", alone.1)))
+            });
+            of_one.unwrap_or(whole)
+        })?;
+        Ok(Grammar { matcher, json_space: None })
+    }
+
+    fn matcher(&self, grammar: TopLevelGrammar) -> Outcome<Matcher> {
+        let first = || {
             let mut matcher = Matcher::new(self.factory.create_parser(grammar));
             // Some costs show with the first mask only.
             let mask = matcher.compute_mask_or_eos();
             mask.map(|_| matcher).map_err(|e| refused(&e.to_string()))
         };
-        let matcher = catch_unwind(AssertUnwindSafe(|| first(grammar)))
-            .map_err(|panic| refused(panic_text(&*panic)))??;
-        Ok(Grammar { matcher, json_space: self.json_space(kind) })
+        catch_unwind(AssertUnwindSafe(first)).map_err(|panic| refused(panic_text(&*panic)))?
     }
 
     fn json_space(&self, kind: &str) -> Option<JsonSpace> {

@@ -2,6 +2,7 @@
 //! function that frees results. Every function catches panics and answers with an error; nothing
 //! here throws, prints or starts threads. The C++ twin of these declarations is ../rust_api.h.
 
+mod calls;
 mod grammar;
 mod json;
 mod template;

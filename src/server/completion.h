@@ -18,14 +18,14 @@
 #include "server/answer_format.h"
 #include "server/api_error.h"
 #include "server/http.h"
-#include "server/openai_format.h"
-#include "server/openai_services.h"
+#include "server/openai_parse.h"
+#include "server/services.h"
 
 namespace dbrx {
 
 class Completion : public std::enable_shared_from_this<Completion> {
  public:
-  Completion(OpenAiServices& services, std::shared_ptr<Reply> reply)
+  Completion(Services& services, std::shared_ptr<Reply> reply)
       : services_(services), reply_(std::move(reply)) {}
 
   // Parses, checks, tokenizes, submits. Failures become an answer.
@@ -37,20 +37,18 @@ class Completion : public std::enable_shared_from_this<Completion> {
 
  private:
   using Requests = std::vector<std::shared_ptr<Request>>;
+  struct Choice {
+    ChoiceAnswer answer;                  // a stream uses only its prompt and its end
+    std::optional<ToolCallParser> calls;  // when functions may be called
+    int64_t text_offset = 0;              // of completions with logprobs: characters
+  };
   struct Arrival {
     size_t request;  // index of the prompt
     Event event;
   };
 
   void parse(const CompletionRoute& route, std::string_view body);
-  std::vector<std::vector<int32_t>> tokenize() const;
-  void truncate(std::vector<int32_t>& prompt) const;
-  Requests make_requests();
-  std::shared_ptr<const Grammar> compile_grammar() const;
-  std::optional<int32_t> scored_alternatives() const;
-  std::string prompt_text(size_t i, const std::vector<int32_t>& tokens) const;
-  StopRules stop_rules(int64_t n_prompt_tokens) const;
-  void check_answer_size(const Requests& requests) const;
+  Requests prepare();
   void submit(const Requests& requests);
   void refuse(const ApiError& error);
   void cancel();
@@ -61,9 +59,10 @@ class Completion : public std::enable_shared_from_this<Completion> {
   void begin_stream();
   void drain();
   void handle(Arrival& arrival);
-  void stream_prompt(int32_t choice);
-  void stream_event(int32_t choice, Event& event);
-  void collect_event(int32_t choice, Event& event);
+  static ToolCallParser::Piece show(Choice& choice, const Event& event);
+  void stream_prompt(int32_t index);
+  void stream_event(int32_t index, const Event& event, const ToolCallParser::Piece& shown);
+  void collect_event(int32_t index, Event& event, ToolCallParser::Piece&& shown);
   void fail(const ApiError& error);
   void complete();
   void send_whole();
@@ -72,7 +71,7 @@ class Completion : public std::enable_shared_from_this<Completion> {
   void add_headers(HttpResponse& response) const;
   void note_usage();
 
-  OpenAiServices& services_;
+  Services& services_;
   std::shared_ptr<Reply> reply_;
 
   // Written by start(), constant afterwards.
@@ -83,12 +82,11 @@ class Completion : public std::enable_shared_from_this<Completion> {
   std::vector<std::string> prompt_texts_;  // [prompts], when they are echoed
 
   // The I/O thread's.
-  bool begun_ = false;                 // what start() wrote may be read
-  bool done_ = false;                  // the answer is complete, or on its way, or nobody wants it
-  size_t n_finished_ = 0;              // requests
-  std::vector<Usage> usage_;           // [prompts]
-  std::vector<ChoiceAnswer> answers_;  // [prompts * n]
-  std::vector<int64_t> text_offsets_;  // [prompts * n], of completions with logprobs
+  bool begun_ = false;           // what start() wrote may be read
+  bool done_ = false;            // the answer is complete, or on its way, or nobody wants it
+  size_t n_finished_ = 0;        // requests
+  std::vector<Usage> usage_;     // [prompts]
+  std::vector<Choice> choices_;  // [prompts * n]
 
   std::atomic<bool> aborted_{false};
   std::mutex mutex_;  // guards what is below

@@ -1,6 +1,6 @@
 // One call without sockets and threads: the test itself runs the engine's steps and the tasks of
 // the I/O thread.
-#include "server/openai_completion.h"
+#include "server/completion.h"
 
 #include <gtest/gtest.h>
 
@@ -82,14 +82,14 @@ struct Rig {
   Tokenizer tokenizer = Tokenizer::from_json(tiny::tokenizer_json(), "test");
   Engine engine{context, model, &tokenizer, {}};
   TextWorkers workers{1};
-  OpenAiServices services{.engine = engine,
-                          .tokenizer = tokenizer,
-                          .chat_template = {},
-                          .workers = workers,
-                          .model_names = {"model"},
-                          .system_fingerprint = "",
-                          .parse = {.n_ids = tokenizer.n_ids(), .max_context = 1024},
-                          .unknown_names = {}};
+  Services services{.engine = engine,
+                    .tokenizer = tokenizer,
+                    .chat_template = {},
+                    .workers = workers,
+                    .model_names = {"model"},
+                    .system_fingerprint = "",
+                    .parse = {.n_ids = tokenizer.n_ids(), .max_context = 1024},
+                    .unknown_names = {}};
   std::shared_ptr<FakeReply> reply = std::make_shared<FakeReply>();
   std::shared_ptr<Completion> completion = std::make_shared<Completion>(services, reply);
 };

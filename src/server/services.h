@@ -27,7 +27,7 @@ class UnknownNames {
   std::set<std::string> known_;
 };
 
-struct OpenAiServices {
+struct Services {
   Engine& engine;
   const Tokenizer& tokenizer;
   std::optional<ChatTemplate> chat_template;

@@ -1,4 +1,4 @@
-#include "server/openai_completion.h"
+#include "server/completion.h"
 
 #include <spdlog/spdlog.h>
 
@@ -8,19 +8,15 @@
 #include <utility>
 
 #include "server/anthropic_parse.h"
+#include "server/completion_requests.h"
 #include "server/http_text.h"
-#include "server/prompt_tokens.h"
 
 namespace dbrx {
 namespace {
 
-constexpr int64_t kDefaultCompletionTokens = 16;  // OpenAI's, of /v1/completions
 constexpr const char* kPing = ": ping\n\n";
 // The connection can write only between tasks of the I/O thread.
 constexpr size_t kEventsPerTask = 64;
-// Tokens and alternatives of an answer that is not streamed, which is kept until it is complete.
-// About 80 bytes each with logprobs; a context of 32K tokens with 20 alternatives each fits.
-constexpr int64_t kMaxWholeAnswer = 1 << 20;
 
 int64_t seconds_now() {
   using std::chrono::system_clock;
@@ -37,6 +33,10 @@ std::string id_prefix(const CompletionRequest& request) {
   return kind + (request.dialect == Dialect::databricks ? "_" : "-");
 }
 
+std::string call_id_prefix(const CompletionRequest& request) {
+  return request.dialect == Dialect::anthropic ? "toolu_" : "call_";
+}
+
 ApiError shutting_down() {
   return ApiError(503, "the server is shutting down", "", "shutting_down");
 }
@@ -47,7 +47,7 @@ void Completion::start(const CompletionRoute& route, std::string_view body) {
   try {
     if (aborted_) throw shutting_down();
     parse(route, body);
-    submit(make_requests());
+    submit(prepare());
     reply_->post([self = shared_from_this()] { self->begin(); });
   } catch (...) {
     refuse(current_api_error(head_.id));
@@ -84,141 +84,22 @@ void Completion::parse(const CompletionRoute& route, std::string_view body) {
   seed_ = request_.seed ? static_cast<uint64_t>(*request_.seed) : draw_seed();
 }
 
-std::vector<std::vector<int32_t>> Completion::tokenize() const {
-  std::vector<std::vector<int32_t>> prompts;
-  if (request_.endpoint == Endpoint::chat) {
-    prompts.push_back(chat_tokens(services_, request_.messages, /*add_generation_prompt=*/true));
-  }
-  for (const Prompt& prompt : request_.prompts) {
-    const auto* text = std::get_if<std::string>(&prompt);
-    if (!text) {
-      prompts.push_back(std::get<std::vector<int32_t>>(prompt));
-    } else if (request_.wrap_prompts && services_.chat_template) {
-      const std::vector<ChatMessage> messages = {{.role = "user", .content = *text}};
-      prompts.push_back(chat_tokens(services_, messages, /*add_generation_prompt=*/true));
-    } else {
-      prompts.push_back(text_tokens(services_, *text));
-    }
-  }
-  for (std::vector<int32_t>& prompt : prompts) truncate(prompt);
-  return prompts;
-}
-
-// Keeps the end of a prompt, as far as the request asks for that.
-void Completion::truncate(std::vector<int32_t>& prompt) const {
-  if (!request_.truncate_prompt) return;
-  const int64_t room = services_.engine.max_context() - request_.max_tokens.value_or(1);
-  const int64_t wanted = *request_.truncate_prompt == 0 ? room : *request_.truncate_prompt;
-  const int64_t surplus = static_cast<int64_t>(prompt.size()) - std::max<int64_t>(wanted, 1);
-  if (surplus > 0) prompt.erase(prompt.begin(), prompt.begin() + surplus);
-}
-
-StopRules Completion::stop_rules(int64_t n_prompt) const {
-  StopRules rules = request_.stop;
-  const int64_t context = services_.engine.max_context();
-  const int64_t room = context - n_prompt;
-  bool chat = request_.endpoint == Endpoint::chat;
-  if (room < 1 || request_.max_tokens.value_or(1) > room) {
-    std::string message = "the context of this model is " + std::to_string(context) +
-                          " tokens; the prompt has " + std::to_string(n_prompt);
-    message += room < 1 ? ", which leaves no room for an answer: shorten it"
-                        : " and max_tokens asks for " + std::to_string(*request_.max_tokens) +
-                              ": shorten the prompt or lower max_tokens to " + std::to_string(room);
-    throw ApiError(400, message, chat ? "messages" : "prompt", "context_length_exceeded");
-  }
-  int64_t fallback = chat ? room : std::min(room, kDefaultCompletionTokens);
-  rules.max_tokens = request_.max_tokens.value_or(fallback);
-  if (rules.min_tokens > rules.max_tokens) {
-    throw ApiError(400,
-                   "min_tokens: " + std::to_string(rules.min_tokens) + " is more than the " +
-                       std::to_string(rules.max_tokens) + " tokens that may be generated",
-                   "min_tokens", "invalid_value");
-  }
-  return rules;
-}
-
-std::shared_ptr<const Grammar> Completion::compile_grammar() const {
-  if (!request_.grammar) return nullptr;
-  const GrammarSource& source = *request_.grammar;
-  if (services_.grammars == nullptr) {
-    throw ApiError(400, source.param + ": this model has no end-of-text token, so no grammar",
-                   source.param, "unsupported_parameter");
-  }
-  try {
-    return services_.grammars->compile(source.kind, source.text);
-  } catch (const Error& error) {
-    throw to_api_error(Error(error.code(), source.param + ": " + error.what()), source.param);
-  }
-}
-
-Completion::Requests Completion::make_requests() {
-  const std::shared_ptr<const Grammar> grammar = compile_grammar();
-  std::vector<std::vector<int32_t>> prompts = tokenize();
-  Requests requests;
-  for (size_t i = 0; i < prompts.size(); ++i) {
-    if (request_.echo) prompt_texts_.push_back(prompt_text(i, prompts[i]));
-    ChoiceAnswer answer;
-    if (!prompts[i].empty()) answer.prompt.emplace_back().id = prompts[i].front();
-    answers_.insert(answers_.end(), static_cast<size_t>(request_.n), answer);
-    auto request = std::make_shared<Request>();
-    request->id = prompts.size() == 1 ? head_.id : head_.id + "-" + std::to_string(i);
-    request->stop = stop_rules(static_cast<int64_t>(prompts[i].size()));
-    request->prompt = std::move(prompts[i]);
-    request->n_choices = request_.n;
-    request->sampling = request_.sampling;
-    request->grammar = grammar;
-    request->seed = seed_;
-    request->top_logprobs = request_.top_logprobs;
-    request->prompt_logprobs = scored_alternatives();
-    request->skip_special_tokens = request_.skip_special_tokens;
-    request->priority = request_.priority;
-    request->sink = [self = shared_from_this(), i](Event&& event) {
+Completion::Requests Completion::prepare() {
+  Requests requests = make_engine_requests(services_, request_, seed_);
+  prompt_texts_ = echoed_prompts(services_, request_, requests);
+  for (size_t i = 0; i < requests.size(); ++i) {
+    Request& request = *requests[i];
+    request.id = requests.size() == 1 ? head_.id : head_.id + "-" + std::to_string(i);
+    request.sink = [self = shared_from_this(), i](Event&& event) {
       self->receive(i, std::move(event));
     };
-    requests.push_back(std::move(request));
+    usage_.push_back({.prompt_tokens = static_cast<int64_t>(request.prompt.size())});
+    Choice choice;
+    if (!request.prompt.empty()) choice.answer.prompt.emplace_back().id = request.prompt.front();
+    if (request_.calls_tools) choice.calls.emplace(call_id_prefix(request_));
+    choices_.insert(choices_.end(), static_cast<size_t>(request_.n), choice);
   }
-  size_t n_choices = requests.size() * static_cast<size_t>(request_.n);
-  usage_.resize(requests.size());
-  for (size_t i = 0; i < requests.size(); ++i) {
-    usage_[i].prompt_tokens = static_cast<int64_t>(requests[i]->prompt.size());
-  }
-  text_offsets_.resize(n_choices);
-  check_answer_size(requests);
   return requests;
-}
-
-// Alternatives to the prompt's tokens, if their logprobs are wanted in one form or the other.
-std::optional<int32_t> Completion::scored_alternatives() const {
-  std::optional<int32_t> n = request_.prompt_logprobs;
-  if (request_.echo && request_.top_logprobs) n = std::max(n.value_or(0), *request_.top_logprobs);
-  if (!n && request_.max_tokens == 0) return 0;  // the engine's way to compute only a prompt
-  return n;
-}
-
-std::string Completion::prompt_text(size_t i, const std::vector<int32_t>& tokens) const {
-  const auto* text = std::get_if<std::string>(&request_.prompts[i]);
-  return text ? *text : services_.tokenizer.decode(tokens, /*skip_special=*/false);
-}
-
-void Completion::check_answer_size(const Requests& requests) const {
-  if (request_.stream) return;
-  int64_t n_tokens = 0;
-  for (const auto& request : requests) {
-    n_tokens += request->stop.max_tokens * request_.n;
-    if (request->prompt_logprobs) {
-      n_tokens += static_cast<int64_t>(request->prompt.size()) * request_.n;
-    }
-  }
-  const int32_t n_top =
-      std::max(request_.top_logprobs.value_or(0), scored_alternatives().value_or(0));
-  const int64_t size = n_tokens * (1 + n_top);
-  if (size <= kMaxWholeAnswer) return;
-  throw ApiError(400,
-                 "stream: the answer may have " + std::to_string(size) +
-                     " tokens and alternatives, more than the " + std::to_string(kMaxWholeAnswer) +
-                     " of one that is sent as a whole: set stream to true, or lower max_tokens, n "
-                     "or the number of logprobs",
-                 "stream", "invalid_value");
 }
 
 // All prompts of a call run, or none.
@@ -286,7 +167,7 @@ void Completion::begin_stream() {
   add_headers(response);
   reply_->begin_stream(std::move(response), kPing);
   Usage usage;
-  for (size_t i = 0; i < answers_.size(); ++i) {
+  for (size_t i = 0; i < choices_.size(); ++i) {
     const std::string head = format_->begin(static_cast<int32_t>(i), chunk_usage(usage));
     if (!head.empty()) reply_->write(head);
   }
@@ -323,68 +204,82 @@ void Completion::handle(Arrival& arrival) {
   }
   // A token that ends the choice is no part of its text.
   if (event.stop_token) event.tokens.clear();
-  auto choice = static_cast<int32_t>(arrival.request) * request_.n + event.choice;
-  std::vector<TokenInfo>& prompt = answers_[static_cast<size_t>(choice)].prompt;
-  std::move(event.prompt.begin(), event.prompt.end(), std::back_inserter(prompt));
+  const int32_t index = static_cast<int32_t>(arrival.request) * request_.n + event.choice;
+  Choice& choice = choices_[static_cast<size_t>(index)];
+  std::move(event.prompt.begin(), event.prompt.end(), std::back_inserter(choice.answer.prompt));
+  ToolCallParser::Piece shown = show(choice, event);
+  if (event.finish) {
+    choice.answer.end = {.reason = *event.finish,
+                         .stop_reason = event.stop_reason,
+                         .has_calls = choice.calls && choice.calls->n_calls() > 0,
+                         .seed = seed_};
+  }
   if (request_.stream) {
-    stream_event(choice, event);
+    stream_event(index, event, shown);
   } else {
-    collect_event(choice, event);
+    collect_event(index, event, std::move(shown));
   }
   if (event.last && ++n_finished_ == usage_.size()) complete();
 }
 
+// What the client may see of an event's text, and of what earlier ones kept back.
+ToolCallParser::Piece Completion::show(Choice& choice, const Event& event) {
+  if (!choice.calls) return {.text = event.text, .calls = {}};
+  ToolCallParser::Piece shown = choice.calls->push(event.text);
+  if (event.finish) shown.text += choice.calls->finish().text;
+  return shown;
+}
+
 // The prompt as the first piece of a stream: at once, since a cut of it might not be UTF-8.
-void Completion::stream_prompt(int32_t choice) {
-  ChoiceAnswer& answer = answers_[static_cast<size_t>(choice)];
-  const std::string& text = prompt_texts_[static_cast<size_t>(choice / request_.n)];
-  std::string logprobs = "null";
+void Completion::stream_prompt(int32_t index) {
+  Choice& choice = choices_[static_cast<size_t>(index)];
+  AnswerPiece piece = {.choice = index,
+                       .text = prompt_texts_[static_cast<size_t>(index / request_.n)]};
+  std::string logprobs;
   if (request_.top_logprobs) {
-    logprobs = LogprobsFormat(services_.tokenizer)
-                   .completions(answer.prompt, *request_.top_logprobs, {},
-                                text_offsets_[static_cast<size_t>(choice)]);
+    logprobs =
+        LogprobsFormat(services_.tokenizer)
+            .completions(choice.answer.prompt, *request_.top_logprobs, {}, choice.text_offset);
+    piece.logprobs = logprobs;
   }
   Usage usage;
-  reply_->write(format_->text(choice, text, logprobs, chunk_usage(usage)));
-  answer.prompt.clear();
+  reply_->write(format_->piece(piece, chunk_usage(usage)));
+  choice.answer.prompt.clear();
 }
 
-void Completion::stream_event(int32_t choice, Event& event) {
+void Completion::stream_event(int32_t index, const Event& event,
+                              const ToolCallParser::Piece& shown) {
   Usage usage;
+  Choice& choice = choices_[static_cast<size_t>(index)];
   const bool prompt_is_whole = !event.tokens.empty() || event.finish;
-  if (request_.echo && prompt_is_whole && !answers_[static_cast<size_t>(choice)].prompt.empty()) {
-    stream_prompt(choice);
+  if (request_.echo && prompt_is_whole && !choice.answer.prompt.empty()) stream_prompt(index);
+  AnswerPiece piece = {.choice = index, .text = shown.text, .calls = shown.calls};
+  std::string logprobs;
+  if (request_.top_logprobs && !event.tokens.empty()) {
+    const LogprobsFormat format(services_.tokenizer);
+    logprobs = head_.endpoint == Endpoint::chat
+                   ? format.chat(event.tokens)
+                   : format.completions({}, 0, event.tokens, choice.text_offset);
+    piece.logprobs = logprobs;
   }
-  bool has_logprobs = request_.top_logprobs.has_value() && !event.tokens.empty();
-  if (!event.text.empty() || has_logprobs) {
-    std::string logprobs = "null";
-    LogprobsFormat format(services_.tokenizer);
-    if (has_logprobs && head_.endpoint == Endpoint::chat) logprobs = format.chat(event.tokens);
-    if (has_logprobs && head_.endpoint == Endpoint::completions) {
-      logprobs =
-          format.completions({}, 0, event.tokens, text_offsets_[static_cast<size_t>(choice)]);
-    }
-    reply_->write(format_->text(choice, event.text, logprobs, chunk_usage(usage)));
+  if (!shown.text.empty() || !shown.calls.empty() || !logprobs.empty()) {
+    reply_->write(format_->piece(piece, chunk_usage(usage)));
   }
-  if (event.finish) {
-    const ChoiceEnd end = {
-        .reason = *event.finish, .stop_reason = event.stop_reason, .seed = seed_};
-    reply_->write(format_->finish(choice, end, chunk_usage(usage)));
-  }
+  if (event.finish) reply_->write(format_->finish(index, choice.answer.end, chunk_usage(usage)));
 }
 
-void Completion::collect_event(int32_t choice, Event& event) {
-  ChoiceAnswer& answer = answers_[static_cast<size_t>(choice)];
-  answer.text += event.text;
+void Completion::collect_event(int32_t index, Event& event, ToolCallParser::Piece&& shown) {
+  ChoiceAnswer& answer = choices_[static_cast<size_t>(index)].answer;
+  answer.text += shown.text;
+  for (ToolCallDelta& call : shown.calls) {
+    if (!call.id.empty()) answer.calls.push_back({.id = call.id, .name = call.name});
+    answer.calls.back().arguments += call.arguments;
+  }
   if (request_.top_logprobs) {
     std::move(event.tokens.begin(), event.tokens.end(), std::back_inserter(answer.tokens));
   }
-  if (event.finish) {
-    if (request_.echo) {
-      answer.text.insert(0, prompt_texts_[static_cast<size_t>(choice / request_.n)]);
-    }
-    answer.finish = *event.finish;
-    answer.stop_reason = event.stop_reason;
+  if (event.finish && request_.echo) {
+    answer.text.insert(0, prompt_texts_[static_cast<size_t>(index / request_.n)]);
   }
 }
 
@@ -417,8 +312,10 @@ void Completion::send_whole() {
     response.headers = {{"Content-Type", "application/json"}};
     self->add_headers(response);
     try {
+      std::vector<ChoiceAnswer> answers;
+      for (Choice& choice : self->choices_) answers.push_back(std::move(choice.answer));
       response.body =
-          self->format_->whole(self->answers_,
+          self->format_->whole(answers,
                                {.tokens = self->request_.top_logprobs,
                                 .echo = self->request_.echo,
                                 .prompt = self->request_.prompt_logprobs},
