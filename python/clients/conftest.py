@@ -1,69 +1,27 @@
-"""Starts `dbrx serve` for the tests and stops it again."""
+"""Servers for the tests, and OpenAI's client for each."""
 
-import os
+import json
 import pathlib
-import re
-import signal
-import subprocess
-import sys
-import threading
 
 import openai
 import pytest
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BINARY = os.environ.get("DBRX_BINARY", str(ROOT / "build/release/dbrx"))
-MODEL = os.environ.get("DBRX_MODEL", str(ROOT / "models/dbrx-nano"))
+from dbrx_server import BINARY, MODEL, ROOT, DbrxServer
 
 
-class Server:
-    """A running `dbrx serve` on a free port."""
-
-    def __init__(self, *flags):
-        self.process = subprocess.Popen(
-            [BINARY, "serve", "--model", MODEL, "--port", "0", *flags],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self.log = []
-        self._reader = threading.Thread(target=lambda: self.log.extend(self.process.stderr))
-        self._reader.daemon = True
-        self._reader.start()
-        self.url = None
-        for line in self.process.stdout:
-            found = re.search(r"http://127\.0\.0\.1:\d+", line)
-            if found:
-                self.url = found.group(0)
-                break
-        if self.url is None:
-            self.process.wait()
-            self._reader.join()
-            raise RuntimeError(f"no URL was printed; the log:\n{''.join(self.log)}")
-        self.port = int(self.url.rsplit(":", 1)[1])
+class Server(DbrxServer):
+    """With the client that most tests use."""
 
     def client(self, **options):
         options.setdefault("max_retries", 0)
         options.setdefault("timeout", 60)
         return openai.OpenAI(base_url=self.url + "/v1", api_key="none", **options)
 
-    def terminate(self):
-        self.process.send_signal(signal.SIGTERM)
 
-    def wait(self, seconds=30):
-        """The exit code."""
-        code = self.process.wait(seconds)
-        self._reader.join()
-        return code
-
-    def stop(self):
-        if self.process.poll() is None:
-            self.terminate()
-            try:
-                self.wait()
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                print("".join(self.log), file=sys.stderr)
-                raise
-        self.process.stdout.close()
-        self.process.stderr.close()
+def token_id(name):
+    """Of a special token."""
+    added = json.loads((pathlib.Path(MODEL) / "tokenizer.json").read_text())["added_tokens"]
+    return next(token["id"] for token in added if token["content"] == name)
 
 
 @pytest.fixture

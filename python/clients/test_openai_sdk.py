@@ -2,12 +2,11 @@
 
 import concurrent.futures
 import json
-import pathlib
 
 import openai
 import pytest
 
-from conftest import MODEL
+from conftest import token_id
 
 HELLO = [{"role": "user", "content": "Say hello to the world."}]
 PROMPT = "Once upon a time"
@@ -38,8 +37,7 @@ def test_both_token_limits_end_with_length(client, model):
 
 @pytest.mark.parametrize("name", ["<|im_end|>", "<|endoftext|>"])
 def test_each_token_that_ends_a_text_does(client, model, name):
-    added = json.loads((pathlib.Path(MODEL) / "tokenizer.json").read_text())["added_tokens"]
-    token = next(t["id"] for t in added if t["content"] == name)
+    token = token_id(name)
     answer = client.chat.completions.create(model=model, messages=HELLO, max_tokens=5, logit_bias={str(token): 100})
     assert answer.choices[0].finish_reason == "stop"
     assert answer.usage.completion_tokens == 1

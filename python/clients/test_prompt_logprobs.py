@@ -3,6 +3,8 @@
 import openai
 import pytest
 
+from conftest import token_id
+
 TEXT = "The naïve café opened at 9:30, and nobody came."
 
 
@@ -32,6 +34,19 @@ def test_logprobs_cover_prompt_and_answer(client, model):
     for token, logprob, top in list(zip(p.tokens, p.token_logprobs, p.top_logprobs))[1:]:
         assert top[token] == logprob  # lm-eval compares these floats for equality
         assert len(top) in (3, 4) and max(top.values()) >= logprob
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_token_that_ends_the_text_is_listed(client, model, stream):
+    """lm-evaluation-harness takes the last token for generated, whatever it was."""
+    answer = complete(client, model, max_tokens=1, echo=True, logprobs=1, stream=stream,
+                      logit_bias={str(token_id("<|im_end|>")): 100})
+    choices = [chunk.choices[0] for chunk in (answer if stream else [answer])]
+    assert "".join(c.text for c in choices) == TEXT and choices[-1].finish_reason == "stop"
+    listed = [c.logprobs for c in choices if c.logprobs]
+    tokens = [token for p in listed for token in p.tokens]
+    assert tokens[-1] == "<|im_end|>" and tokens[-2] == "."
+    assert listed[-1].token_logprobs[-1] < 0 and listed[-1].text_offset[-1] == len(TEXT)
 
 
 def vllm_form(client, model, **fields):

@@ -202,8 +202,9 @@ void Completion::handle(Arrival& arrival) {
     spdlog::error("{}: {}", head_.id, event.error);
     return fail(ApiError(500, event.error, "", "internal_error"));
   }
-  // A token that ends the choice is no part of its text.
-  if (event.stop_token) event.tokens.clear();
+  // A token that ends the choice is no part of its text; completions list it, as their clients
+  // count tokens from the end.
+  if (event.stop_token && head_.endpoint == Endpoint::chat) event.tokens.clear();
   const int32_t index = static_cast<int32_t>(arrival.request) * request_.n + event.choice;
   Choice& choice = choices_[static_cast<size_t>(index)];
   std::move(event.prompt.begin(), event.prompt.end(), std::back_inserter(choice.answer.prompt));

@@ -1,0 +1,58 @@
+"""Starts `dbrx serve` and stops it again. Needs no client."""
+
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import threading
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = os.environ.get("DBRX_BINARY", str(ROOT / "build/release/dbrx"))
+MODEL = os.environ.get("DBRX_MODEL", str(ROOT / "models/dbrx-nano"))
+
+
+class DbrxServer:
+    """A running `dbrx serve` on a free port."""
+
+    def __init__(self, *flags):
+        self.process = subprocess.Popen(
+            [BINARY, "serve", "--model", MODEL, "--port", "0", *flags],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.log = []
+        self._reader = threading.Thread(target=lambda: self.log.extend(self.process.stderr))
+        self._reader.daemon = True
+        self._reader.start()
+        self.url = None
+        for line in self.process.stdout:
+            found = re.search(r"http://127\.0\.0\.1:\d+", line)
+            if found:
+                self.url = found.group(0)
+                break
+        if self.url is None:
+            self.process.wait()
+            self._reader.join()
+            raise RuntimeError(f"no URL was printed; the log:\n{''.join(self.log)}")
+        self.port = int(self.url.rsplit(":", 1)[1])
+
+    def terminate(self):
+        self.process.send_signal(signal.SIGTERM)
+
+    def wait(self, seconds=30):
+        """The exit code."""
+        code = self.process.wait(seconds)
+        self._reader.join()
+        return code
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.terminate()
+            try:
+                self.wait()
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                print("".join(self.log), file=sys.stderr)
+                raise
+        self.process.stdout.close()
+        self.process.stderr.close()
