@@ -3,13 +3,16 @@
 #   scripts/test.sh         units, goldens, laws of the engine, real clients on the default model
 #   scripts/test.sh --all   + formatting, clang-tidy of changed files, clang build, ASan+UBSan, TSan, and
 #                             every instruction set forced once (what continuous integration runs)
+#   scripts/test.sh --heavy nothing but what needs gigabytes: lm-evaluation-harness on the default model
 set -euo pipefail
 cd "$(dirname "$0")/.."
 all=0
+heavy=0
 case "${1:-}" in
   "") ;;
   --all) all=1 ;;
-  *) echo "usage: scripts/test.sh [--all]" >&2; exit 2 ;;
+  --heavy) heavy=1 ;;
+  *) echo "usage: scripts/test.sh [--all | --heavy]" >&2; exit 2 ;;
 esac
 
 n_stages=0
@@ -27,6 +30,16 @@ run_ctest() {
   ctest --test-dir "$build" --output-on-failure -j "$(nproc)" --no-tests=error "$@" |
     grep -v -E '^ *(Start|[0-9]+/[0-9]+ Test.*Passed)' || return 1
 }
+
+if [ $heavy = 1 ]; then
+  stage "build: release"
+  scripts/build.sh --tests release dbrx
+  stage "clients: lm-evaluation-harness"
+  python/lm_eval/run.sh
+  echo
+  echo "all $n_stages stages passed in $((SECONDS - started)) s"
+  exit
+fi
 
 stage "setup"
 if [ $all = 1 ]; then scripts/setup.sh all; else scripts/setup.sh test; fi

@@ -26,7 +26,7 @@ class NumpyDbrx:
         self.n_experts = ffn["moe_num_experts"]
         self.top_k = ffn["moe_top_k"]
         self.ffn_hidden = ffn["ffn_hidden_size"]
-        self.norm_p = ffn["moe_normalize_expert_weights"]
+        self.norm_p = ffn.get("moe_normalize_expert_weights", 1.0)  # 1.0 is the published configuration's default
 
     def forward(self, tokens: np.ndarray, positions: np.ndarray) -> dict[str, np.ndarray]:
         """tokens and positions: [T]. Returns every tap under the name that it has in the golden files."""
