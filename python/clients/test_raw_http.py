@@ -100,7 +100,8 @@ def test_http_1_0_works(server):
 
 
 def test_paths_and_methods(server):
-    assert post(server, {}, "/nothing")[0] == 404
+    assert post(server, {}, "/nothing")[0] == post(server, {}, "/v1/completions//")[0] == 404
+    assert post(server, {"prompt": "x", "max_tokens": 1}, "/v1/completions/")[0] == 200
     assert post(server, {}, "/health")[0] == 405
     assert status_of(server, b"OPTIONS /v1/models HTTP/1.1\r\nHost: t\r\n\r\n") == 204
     assert status_of(server, b"HEAD /health HTTP/1.1\r\nHost: t\r\n\r\n") == 200

@@ -27,9 +27,11 @@ std::optional<std::string> match(const Route& route, std::string_view path) {
 void Router::handle(std::shared_ptr<const HttpRequest> request,
                     std::shared_ptr<Reply> reply) const {
   std::string_view method = request->method == "HEAD" ? "GET" : std::string_view(request->method);
+  std::string_view path = request->path();
+  if (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
   std::string allowed;
   for (const Route& route : routes_) {
-    std::optional<std::string> rest = match(route, request->path());
+    std::optional<std::string> rest = match(route, path);
     if (!rest) continue;
     if (route.method == method) return route.handler({request, reply, std::move(*rest)});
     allowed += route.method + (route.method == "GET" ? ", HEAD, " : ", ");

@@ -27,7 +27,8 @@ class Router {
  public:
   explicit Router(std::vector<Route> routes) : routes_(std::move(routes)) {}
 
-  // Throws ApiError for unknown paths and what handlers throw.
+  // One slash at the end of a path makes no difference (MLflow asks for lists so). Throws ApiError
+  // for unknown paths and what handlers throw.
   void handle(std::shared_ptr<const HttpRequest> request, std::shared_ptr<Reply> reply) const;
 
   const std::vector<Route>& routes() const { return routes_; }
