@@ -4,6 +4,7 @@ import { spawn } from "node:child_process";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { after, before, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 import OpenAI from "openai";
@@ -13,23 +14,29 @@ const binary = process.env.DBRX_BINARY ?? path.join(root, "build/release/dbrx");
 const modelDir = process.env.DBRX_MODEL ?? path.join(root, "models/dbrx-nano");
 const messages = [{ role: "user", content: "Say hello to the world." }];
 
+const log = []; // the server's lines
 let server;
 let client;
 let model;
 
 before(async () => {
-  server = spawn(binary, ["serve", "--model", modelDir, "--port", "0", "--log-level", "error"], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
+  server = spawn(binary, ["serve", "--model", modelDir, "--port", "0"]);
+  createInterface({ input: server.stderr }).on("line", (line) => log.push(line));
   let url;
   for await (const line of createInterface({ input: server.stdout })) {
     url = line.match(/http:\/\/127\.0\.0\.1:\d+/)?.[0];
     if (url) break;
   }
-  assert.ok(url, "the server printed no URL");
+  assert.ok(url, `the server printed no URL; its log:\n${log.join("\n")}`);
   client = new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0, timeout: 60_000 });
   model = (await client.models.list()).data[0].id;
 });
+
+// Waits for something that happens on the server's side.
+async function until(condition) {
+  for (let i = 0; i < 600 && !condition(); ++i) await sleep(50);
+  assert.ok(condition());
+}
 
 after(async () => {
   if (!server || server.exitCode !== null) return;
@@ -130,14 +137,120 @@ test("errors have the SDK's classes and name the parameter", async () => {
   );
 });
 
-test("an aborted stream leaves the server well", async () => {
-  const stream = await client.chat.completions.create({
-    model, messages, max_tokens: 1000, ignore_eos: true, stream: true,
-  });
+test("a schema binds the answer, whole and streamed", async () => {
+  const schema = {
+    type: "object",
+    additionalProperties: false,
+    required: ["name", "age"],
+    properties: {
+      name: { type: "string", maxLength: 20 },
+      age: { type: "integer", minimum: 0, maximum: 150 },
+    },
+  };
+  const request = {
+    model, messages, seed: 3, temperature: 1.5,
+    response_format: { type: "json_schema", json_schema: { name: "person", strict: true, schema } },
+  };
+  const whole = (await client.chat.completions.parse(request)).choices[0];
+  assert.equal(whole.finish_reason, "stop");
+  const person = JSON.parse(whole.message.content);
+  assert.deepEqual(Object.keys(person).sort(), ["age", "name"]);
+  assert.ok(person.name.length <= 20 && Number.isInteger(person.age) && person.age >= 0 && person.age <= 150);
+  const final = await client.chat.completions.stream(request).finalChatCompletion();
+  assert.equal(final.choices[0].message.content, whole.message.content);
+  const bad = { type: "json_schema", json_schema: { name: "x", schema: { type: "thing" } } };
+  await assert.rejects(
+    client.chat.completions.create({ model, messages, stream: true, response_format: bad }),
+    (e) => e instanceof OpenAI.BadRequestError && e.param === "response_format.json_schema.schema",
+  );
+});
+
+test("streamed logprobs are those of the whole answer", async () => {
+  const request = { model, messages, max_tokens: 6, temperature: 0, logprobs: true, top_logprobs: 2 };
+  const whole = await client.chat.completions.create(request);
+  const streamed = [];
+  for await (const chunk of await client.chat.completions.create({ ...request, stream: true })) {
+    streamed.push(...(chunk.choices[0].logprobs?.content ?? []));
+  }
+  assert.ok(streamed.length > 0);
+  assert.deepEqual(streamed, whole.choices[0].logprobs.content);
+});
+
+test("a list of prompts has its choices in order, echoed and scored, whole and streamed", async () => {
+  const prompts = ["One", "Two and", "Three"];
+  const request = {
+    model, prompt: prompts, n: 2, max_tokens: 4, temperature: 1, seed: 5, echo: true, logprobs: 1,
+    ignore_eos: true,
+  };
+  const whole = await client.completions.create(request);
+  assert.deepEqual(whole.choices.map((choice) => choice.index), [0, 1, 2, 3, 4, 5]);
+  whole.choices.forEach((choice, i) => assert.ok(choice.text.startsWith(prompts[i >> 1])));
+  const texts = Array(6).fill("");
+  const logprobs = Array.from(texts, () => []);
+  for await (const chunk of await client.completions.create({ ...request, stream: true })) {
+    for (const choice of chunk.choices) {
+      texts[choice.index] += choice.text;
+      logprobs[choice.index].push(...(choice.logprobs?.token_logprobs ?? []));
+    }
+  }
+  assert.deepEqual(texts, whole.choices.map((choice) => choice.text));
+  assert.deepEqual(logprobs, whole.choices.map((choice) => choice.logprobs.token_logprobs));
+  const ids = await client.completions.create({ model, prompt: [[40, 41], [42, 43, 44]], max_tokens: 1 });
+  assert.equal(ids.usage.prompt_tokens, 5);
+  assert.equal(ids.choices.length, 2);
+});
+
+test("a stream has usage only when asked, then in a last chunk without choices", async () => {
+  const chunks = async (options) => {
+    const all = [];
+    const stream = await client.chat.completions.create({
+      model, messages, max_tokens: 5, temperature: 0, stream: true, ...options,
+    });
+    for await (const chunk of stream) all.push(chunk);
+    return all;
+  };
+  assert.ok((await chunks({})).every((chunk) => chunk.choices.length === 1 && !chunk.usage));
+  const asked = await chunks({ stream_options: { include_usage: true } });
+  assert.deepEqual(asked.at(-1).choices, []);
+  assert.ok(asked.at(-1).usage.completion_tokens > 0);
+  assert.ok(asked.slice(0, -1).every((chunk) => chunk.choices.length === 1 && chunk.usage === null));
+});
+
+test("errors of streams, prompts and models come as errors, before any chunk", async () => {
+  const rejects = (request, type, code) =>
+    assert.rejects(request, (e) => {
+      assert.ok(e instanceof type, e.message);
+      assert.equal(e.code, code);
+      assert.ok(e.requestID);
+      return true;
+    });
+  const { BadRequestError, NotFoundError } = OpenAI;
+  await rejects(client.completions.create({ model, prompt: "x", max_tokens: 1e7, stream: true }),
+                BadRequestError, "context_length_exceeded");
+  await rejects(client.completions.create({ model, prompt: [[1e9]], stream: true }), BadRequestError, "invalid_value");
+  await rejects(client.chat.completions.create({ model, stream: true }), BadRequestError, "missing_field");
+  await rejects(client.chat.completions.create({ model, messages, max_new_tokens: 4 }),
+                BadRequestError, "unsupported_parameter");
+  await rejects(client.models.retrieve("none"), NotFoundError, "model_not_found");
+});
+
+test("an abort in mid-stream ends it for both sides", async () => {
+  const controller = new AbortController();
+  const stream = await client.chat.completions.create(
+    { model, messages, n: 64, max_tokens: 1000, ignore_eos: true, stream: true },
+    { signal: controller.signal, headers: { "x-request-id": "aborted-1" } },
+  );
+  let n_chunks = 0;
   for await (const chunk of stream) {
     assert.ok(chunk.id);
-    break;  // the SDK closes the connection
+    if (++n_chunks === 100) controller.abort();
   }
+  assert.ok(n_chunks >= 100);
+  await until(() => log.some((line) => line.includes("aborted-1") && / 499 /.test(line)));
+  await assert.rejects(
+    client.completions.create({ model, prompt: "x", max_tokens: 1 }, { signal: controller.signal }),
+    OpenAI.APIUserAbortError,
+  );
   const answer = await client.completions.create({ model, prompt: "x", max_tokens: 1 });
   assert.equal(answer.choices.length, 1);
 });
