@@ -1,0 +1,177 @@
+"""What other servers are known to get wrong, and the tests that keep this one from it.
+
+TRAPS names, for each trap, the tests that hold it: those of this file, of its neighbours, and of the server's units.
+"""
+
+import itertools
+import json
+import re
+
+import pytest
+
+from conftest import ROOT
+from test_raw_http import post
+
+TRAPS = {
+    "max_completion_tokens is ignored, and a text that was cut says `stop`": [
+        "test_both_token_limits_end_with_length",
+        "TEST(Server, EndsAtTheEndOfTextAndHonoursBothNamesOfTheTokenLimit)"],
+    "presence_penalty becomes another penalty": ["test_penalties_are_what_their_formulas_say"],
+    "logit_bias and n are accepted and not used": [
+        "test_logit_bias_forces_a_token", "test_several_choices_differ_and_are_numbered"],
+    "seed, stream_options and echo are accepted and not used": [
+        "test_the_same_seed_gives_the_same_text", "test_a_streamed_chat_says_the_same_as_a_whole_one",
+        "test_the_text_begins_with_the_prompt"],
+    "json_object is refused": ["test_an_answer_cut_by_max_tokens_is_a_beginning"],
+    "a parameter is taken and dropped": [
+        "TEST(OpenAiParams, RefusesKnownParametersUnlessTheyAskForNothing)",
+        "test_unknown_parameters_are_named_in_a_header", "test_strict_servers_refuse_unknown_parameters"],
+    "an error is a flat object or a string": [
+        "test_every_error_is_an_object", "test_errors_have_both_shapes",
+        "TEST(OpenAiFormat, MakesErrorsThatSdksUnderstand)"],
+    "status 200, and then an error event": [
+        "test_a_stream_that_can_not_be_has_no_status_200",
+        "test_what_cannot_be_honoured_is_refused_before_the_stream",
+        "TEST(Server, SendsErrorsBeforeTheStatusOfAStream)"],
+    "a schema whose compilation never ends blocks the server": [
+        "test_a_schema_that_would_take_for_ever_is_refused", "TEST(Grammar, CompilingIsBounded)",
+        "TEST(EngineGrammar, one_that_becomes_too_costly_ends_its_choice_with_an_error)"],
+    "/health says 200 of a dead engine or of damaged weights": [
+        "TEST(ServerLoad, HealthTellsWhenTheEngineHangs)", "TEST(ServerLoad, HealthDoesNotTakeIdlingForHanging)",
+        "test_damaged_weights_are_found_and_nothing_is_answered_from_them"],
+    "clients index choices[0] of a chunk that only has usage": [
+        "test_streams_have_no_usage_unless_asked", "test_every_chunk_has_usage"],
+    "parameters that work alone do not work together": ["test_features_go_together"],
+    "an error names another limit than the one that was met": ["test_an_error_names_the_true_limit"],
+}
+
+HELLO = [{"role": "user", "content": "Say hello to the world."}]
+SCHEMA = {"type": "object", "additionalProperties": False, "required": ["age"],
+          "properties": {"age": {"type": "integer", "minimum": 0, "maximum": 150}}}
+
+
+def test_each_trap_has_its_tests():
+    files = [*ROOT.glob("python/clients/test_*.py"), *ROOT.glob("src/*/*_test.cc")]
+    text = "\n".join(file.read_text() for file in files)
+    there = set(re.findall(r"^def (test_\w+)\(", text, re.M)) | set(re.findall(r"^TEST\(\w+, \w+\)", text, re.M))
+    named = set(itertools.chain.from_iterable(TRAPS.values()))
+    assert named <= there, named - there
+
+
+@pytest.mark.parametrize("name", ["presence_penalty", "frequency_penalty"])
+def test_penalties_are_what_their_formulas_say(client, model, name):
+    """The likeliest token after the penalty is among the 20 likeliest before it, as fewer than 20 are penalized."""
+    request = dict(model=model, prompt="One two one two one two one", max_tokens=15, temperature=0, logprobs=20,
+                   extra_body={"ignore_eos": True, "skip_special_tokens": False})
+    penalty = 1.5
+    logprobs = client.completions.create(**request, **{name: penalty}).choices[0].logprobs
+    count = {}
+    for token, top in zip(logprobs.tokens, logprobs.top_logprobs):
+        def after_penalty(item):
+            n = count.get(item[0], 0)
+            return item[1] - penalty * (n if name == "frequency_penalty" else min(n, 1))
+        assert token == max(top.items(), key=after_penalty)[0]
+        count[token] = count.get(token, 0) + 1
+    assert logprobs.tokens != client.completions.create(**request).choices[0].logprobs.tokens
+
+
+@pytest.mark.parametrize("path, body, status", [
+    ("/v1/chat/completions", {"messages": HELLO, "temperature": "hot"}, 400),
+    ("/v1/chat/completions", {"messages": HELLO, "model": "other"}, 404),
+    ("/v1/completions", {"prompt": "x", "tools": [1]}, 400),
+    ("/v1/completions", b"{", 400),
+    ("/v1/nothing", {}, 404),
+    ("/health", {}, 405),
+    ("/tokenize", {}, 400),
+    ("/serving-endpoints/other/invocations", {"messages": HELLO}, 404),
+    ("/v1/messages", {"messages": HELLO}, 400),
+    ("/v1/messages", {"messages": HELLO, "max_tokens": 1, "model": "other"}, 404),
+])
+@pytest.mark.parametrize("stream", [False, True])
+def test_every_error_is_an_object(server, path, body, status, stream):
+    if isinstance(body, dict) and stream:
+        body = {**body, "stream": True}
+    got, headers, data = post(server, body, path)
+    assert got == status and headers["Content-Type"].startswith("application/json")
+    answer = json.loads(data)
+    assert isinstance(answer["error"]["message"], str) and isinstance(answer["error"]["type"], str)
+    assert {"param", "code"} <= set(answer["error"])
+    assert answer["type"] == "error" and answer["error_code"] and answer["message"] == answer["error"]["message"]
+
+
+@pytest.mark.parametrize("body", [
+    {"prompt": "word " * 100_000},
+    {"prompt": [40] * 5000},
+    {"prompt": "x", "max_tokens": 1_000_000},
+    {"prompt": "x", "n": 0},
+    {"prompt": [[10_000_000]]},
+    {"prompt": ["x", ""]},
+    {"prompt": "x", "structured_outputs": {"grammar": "start: nothing"}},
+    {"prompt": "x", "structured_outputs": {"regex": "("}},
+    {"prompt": "x", "guided_json": {"type": "thing"}},
+    {"messages": [{"role": "user"}]},
+    {"messages": [{"role": "user", "content": "word " * 100_000}]},
+    {"messages": HELLO, "max_tokens": 1_000_000},
+    {"messages": HELLO, "response_format": {"type": "json_schema", "json_schema": {"schema": {"type": "thing"}}}},
+], ids=lambda body: json.dumps(body)[:40])
+def test_a_stream_that_can_not_be_has_no_status_200(server, body):
+    path = "/v1/chat/completions" if "messages" in body else "/v1/completions"
+    status, headers, data = post(server, {**body, "stream": True}, path)
+    assert status == 400 and json.loads(data)["error"]["message"]
+    assert "event-stream" not in headers["Content-Type"]
+
+
+def in_pieces(data):
+    """Text and logprobs of each choice of a stream."""
+    texts, logprobs = {}, {}
+    *events, done = [line[6:] for line in data.decode().splitlines() if line.startswith("data: ")]
+    assert done == "[DONE]"
+    for choice in itertools.chain.from_iterable(json.loads(event)["choices"] for event in events):
+        i = choice["index"]
+        texts[i] = texts.get(i, "") + (choice.get("text") or choice.get("delta", {}).get("content") or "")
+        of_piece = choice.get("logprobs") or {}
+        logprobs.setdefault(i, []).extend(of_piece.get("content") or of_piece.get("token_logprobs") or [])
+    return texts, logprobs
+
+
+@pytest.mark.parametrize("path, base, score", [
+    ("/v1/chat/completions", {"messages": HELLO}, {"logprobs": True, "top_logprobs": 2}),
+    ("/v1/completions", {"prompt": "Once upon a time"}, {"logprobs": 2}),
+    ("/v1/completions", {"prompt": ["One", "Two"], "echo": True}, {"logprobs": 2}),
+    ("/serving-endpoints/chat/completions", {"messages": HELLO}, {"logprobs": True, "top_logprobs": 2}),
+], ids=["chat", "completion", "echo", "databricks"])
+def test_features_go_together(server, path, base, score):
+    """Every set of them is answered, and a stream has the text and the logprobs of the whole answer."""
+    features = [score, {"n": 2}, {"guided_json": SCHEMA}, {"presence_penalty": 0.5, "logit_bias": {"40": 1}},
+                {"stream_options": {"include_usage": True}}]
+    for chosen in itertools.product([False, True], repeat=len(features)):
+        body = {**base, "max_tokens": 12, "seed": 3}
+        for feature in itertools.compress(features, chosen):
+            body.update(feature)
+        options = {"stream": True, **{k: body.pop(k) for k in ("stream_options",) if k in body}}
+        status, _, data = post(server, body, path)
+        assert status == 200, (body, data)
+        choices = json.loads(data)["choices"]
+        status, _, data = post(server, {**body, **options}, path)
+        assert status == 200, (body, data)
+        texts, logprobs = in_pieces(data)
+        for choice in choices:
+            whole = choice["logprobs"] or {}
+            assert texts[choice["index"]] == choice.get("text", choice.get("message", {}).get("content")), body
+            assert logprobs[choice["index"]] == whole.get("content", whole.get("token_logprobs", [])), body
+
+
+@pytest.mark.parametrize("path, body, words", [
+    ("/v1/completions", {"prompt": ["x"] * 300}, ["256", "prompt"]),
+    ("/v1/completions", {"prompt": ["x"] * 100, "n": 20}, ["1024", "choices"]),
+    ("/v1/completions", {"prompt": "x", "n": 129}, ["128"]),
+    ("/serving-endpoints/chat/completions", {"messages": HELLO, "n": 6}, ["5"]),
+    ("/v1/completions", {"prompt": "x", "stop": ["y"] * 17}, ["16"]),
+    ("/v1/completions", {"prompt": [40] * 3000}, ["3000", "context"]),
+])
+def test_an_error_names_the_true_limit(server, path, body, words):
+    status, _, data = post(server, body, path)
+    error = json.loads(data)["error"]
+    assert status == 400 and error["type"] == "invalid_request_error"
+    assert all(word in error["message"] for word in words), error["message"]
+    assert not re.search(r"\brate\b|QPS", error["message"])
