@@ -3,7 +3,7 @@
 #   scripts/test.sh         units, goldens, laws of the engine, real clients on the default model
 #   scripts/test.sh --all   + formatting, clang-tidy of changed files, clang build, ASan+UBSan, TSan, and
 #                             every instruction set forced once (what continuous integration runs)
-#   scripts/test.sh --heavy nothing but what needs gigabytes: lm-evaluation-harness on the default model
+#   scripts/test.sh --heavy nothing but clients that need gigabytes: lm-evaluation-harness, litellm
 set -euo pipefail
 cd "$(dirname "$0")/.."
 all=0
@@ -34,8 +34,8 @@ run_ctest() {
 if [ $heavy = 1 ]; then
   stage "build: release"
   scripts/build.sh --tests release dbrx
-  stage "clients: lm-evaluation-harness"
-  python/lm_eval/run.sh
+  stage "clients: lm-evaluation-harness, litellm"
+  python/heavy_clients/run.sh
   echo
   echo "all $n_stages stages passed in $((SECONDS - started)) s"
   exit
@@ -62,7 +62,7 @@ python3 python/nano/test_data.py
 stage "tokenizer: npm's tiktoken"
 scripts/tiktoken/test.sh
 
-stage "clients: openai for Python"
+stage "clients: Python and curl"
 python/clients/run.sh
 
 stage "clients: openai for Node"

@@ -4,18 +4,12 @@
 """
 
 import pathlib
-import sys
 
 import lm_eval
 import lm_eval.tasks
 import pytest
-import requests
 
-import checkpoint
-from reference import Reference
-
-sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "clients"))
-from dbrx_server import MODEL, DbrxServer  # noqa: E402
+from conftest import model_name
 
 # Nats per token of a continuation. With fp32 weights and cache the server rounds to fp32 where the reference has float64:
 # 6e-8 of each value, in some hundred operations in a row (largest difference seen: 2e-6). With the model as it is, bf16,
@@ -25,45 +19,11 @@ TOLERANCE = {"fp32": 2e-5, "bf16": 0.05}
 WINDOW = 64
 
 
-@pytest.fixture(scope="session")
-def reference():
-    return Reference(pathlib.Path(MODEL))
-
-
-@pytest.fixture(scope="session")
-def start(tmp_path_factory):
-    """Starts servers of the model's values as fp32: bf16 arithmetic would hide small faults behind its rounding."""
-    path = tmp_path_factory.mktemp("model") / "wide"
-    checkpoint.widen(pathlib.Path(MODEL), path)
-    servers = []
-
-    def start_one(*flags):
-        servers.append(DbrxServer("--model", str(path), "--kv-cache-dtype", "f32", *flags))
-        return servers[-1]
-
-    yield start_one
-    for running in servers:
-        running.stop()
-
-
-@pytest.fixture(scope="session")
-def server(start):
-    return start()
-
-
-@pytest.fixture(scope="session")
-def server_of_bf16():
-    running = DbrxServer()
-    yield running
-    running.stop()
-
-
 def evaluate(server, task, kind="local-completions", path="/v1/completions", chat=False, **model_args):
     """The samples of a task, in the order of its file."""
-    name = requests.get(server.url + "/v1/models", timeout=60).json()["data"][0]["id"]
     results = lm_eval.simple_evaluate(
         model=kind, tasks=[task], bootstrap_iters=0, apply_chat_template=chat,
-        model_args={"model": name, "base_url": server.url + path, "max_retries": 1, **model_args},
+        model_args={"model": model_name(server), "base_url": server.url + path, "max_retries": 1, **model_args},
         task_manager=lm_eval.tasks.TaskManager(
             include_path=str(pathlib.Path(__file__).parent / "tasks"), include_defaults=False))
     return sorted(results["samples"][task], key=lambda sample: sample["doc_id"])
