@@ -8,9 +8,10 @@ declare -A may=(
   [kernels]="base tensor kernels"
   [model]="base tensor kernels model"
   [text]="base text"
+  [safety]="base safety"
   [engine]="base tensor kernels model text engine"
-  [server]="base tensor kernels model text engine server"
-  [apps]="base tensor kernels model text engine server apps"
+  [server]="base tensor kernels model text safety engine server"
+  [apps]="base tensor kernels model text safety engine server apps"
 )
 bad=0
 for dir in src/*/; do
