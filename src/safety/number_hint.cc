@@ -24,7 +24,7 @@ const std::unordered_map<std::string_view, NumberHint>& hints() {
         "handynummer", "rufnummer", "anrufen",   "ruf",       "mobil",         "festnetz",
         "téléphone",   "portable",  "appelez",   "appeler",   "joindre",       "teléfono",
         "móvil",       "celular",   "llame",     "llamar",    "telefono",      "cellulare",
-        "telefone",    "ph",        "voice"};
+        "telefone",    "ph",        "voice",     "answering", "answers"};
     constexpr std::array kCard = {"card",     "cards",       "visa",  "mastercard", "amex",
                                   "discover", "credit",      "debit", "cc",         "pan",
                                   "karte",    "kreditkarte", "carte", "tarjeta"};
@@ -87,16 +87,17 @@ const std::unordered_map<std::string_view, NumberHint>& hints() {
   return *table;
 }
 
-bool is_word_byte(char c) { return (c & 0x80) != 0 || std::isalpha(static_cast<uint8_t>(c)) != 0; }
+bool is_letter(char c) { return (c & 0x80) != 0 || std::isalpha(static_cast<uint8_t>(c)) != 0; }
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_word_byte(char c) { return is_letter(c) || is_digit(c); }
 
-// The last word of the text, which loses it; "" at a digit or the begin.
+// The last word of the text, which loses it, without digits at its end ("ean13" is "ean"); "" at a
+// number or the begin.
 std::string last_word(std::string_view& text) {
-  while (!text.empty() && !is_word_byte(text.back())) {
-    if (std::isdigit(static_cast<uint8_t>(text.back())) != 0) text = "";
-    if (!text.empty()) text.remove_suffix(1);
-  }
+  while (!text.empty() && !is_word_byte(text.back())) text.remove_suffix(1);
+  while (!text.empty() && is_digit(text.back())) text.remove_suffix(1);
   std::string word;
-  for (; !text.empty() && is_word_byte(text.back()); text.remove_suffix(1)) {
+  for (; !text.empty() && is_letter(text.back()); text.remove_suffix(1)) {
     word += static_cast<char>(std::tolower(static_cast<uint8_t>(text.back())));
   }
   std::reverse(word.begin(), word.end());
@@ -111,10 +112,15 @@ bool is_possessive(std::string_view word) {
 }  // namespace
 
 NumberHint number_hint(std::string_view before) {
+  constexpr int kNear = 3;    // a word farther away does not say that it is no phone number
   bool is_number_of = false;  // "number" was the word after this one
+  int n_words = 0;
   for (std::string word = last_word(before); !word.empty(); word = last_word(before)) {
+    ++n_words;
     const auto hint = hints().find(word);
-    if (hint != hints().end()) return hint->second;
+    if (hint != hints().end() && (hint->second != NumberHint::other || n_words <= kNear)) {
+      return hint->second;
+    }
     if (is_number_of && is_possessive(word)) return NumberHint::phone;  // "my number"
     is_number_of = word == "number";
   }

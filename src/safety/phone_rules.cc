@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cctype>
 
 #include "safety/number_hint.h"
 #include "safety/pii_rules.h"
@@ -61,6 +62,17 @@ bool accept_after_phone_word(std::string_view found, std::string_view before) {
   return !has_date(found) && number_hint(before) == NumberHint::phone;
 }
 
+// The last line of an address: a number alone, after a line of words.
+bool accept_own_line(std::string_view found, std::string_view before) {
+  before.remove_suffix(1);  // the line's end
+  const size_t line = before.rfind('\n');
+  if (line != std::string_view::npos) before.remove_prefix(line + 1);
+  const bool has_words = std::any_of(before.begin(), before.end(), [](char c) {
+    return std::isalpha(static_cast<uint8_t>(c)) != 0;
+  });
+  return has_words && accept_national(found, before);
+}
+
 }  // namespace
 
 std::vector<PatternRule> phone_rules() {
@@ -92,11 +104,14 @@ std::vector<PatternRule> phone_rules() {
        first + "\\(? 0 (?:\\))? [1-9][0-9]{0,4} \\)? (?: " + s + "{1,3} [0-9]{2,8}+ ){1,5}" +
            extension + after,
        accept_trunk},
+      // (0161)4960453
+      {"phone", first + "\\( 0[1-9][0-9]{0,4} \\) [0-9]{4,8}" + after, accept_trunk},
       {"phone", first + "0[1-9][0-9]{8,9}" + after, accept_national},
       // India: 98765 43210
       {"phone", first + "[6-9][0-9]{4} " + s + " [0-9]{5}" + after, accept_national},
       {"phone", first + "\\(? [0-9] (?: " + between + "[0-9] ){6,14}" + extension + after,
        accept_after_phone_word},
+      {"phone", "(?<=\\n) [0-9]{9,12}+ (?= [ ]? (?: \\r | \\n | \\z ) )", accept_own_line},
   };
 }
 

@@ -109,8 +109,9 @@ bool is_card_number(std::string_view digits) {
       return begins_with_one_of({"30", "36", "38", "39", "50"});  // Diners, Maestro
     case 15:
       return begins_with_one_of({"34", "37", "1800", "2131"});  // American Express, JCB of old
-    case 16:  // all major industries of cards, 2 only for Mastercard and Mir
-      return begins_with_one_of({"3", "4", "5", "6", "22", "23", "24", "25", "26", "27"});
+    case 16:  // all major industries of cards; 2 only for Mastercard and Mir
+      return begins_with_one_of({"3", "4", "5", "6", "2200", "2201", "2202", "2203", "2204"}) ||
+             (digits.substr(0, 4) >= "2221" && digits.substr(0, 4) <= "2720");
     default:
       return begins_with_one_of({"3", "4", "5", "6"});
   }
@@ -156,8 +157,9 @@ std::vector<PatternRule> iban_rules() {
 std::vector<PatternRule> card_rules() {
   const std::string separator = "([" + std::string(kSeparators) + "]{1,3}+)";
   return {{"card",
-           R"((?<![\w+]) (?<!\w-) (?<![0-9][.,:/]) (?: [0-9]{13,19}+ | [0-9]{4,6}+ )" + separator +
-               R"([0-9]{2,7}+ (?: \g{-1} [0-9]{2,7}+ ){1,3} ) (?!\w))",
+           R"((?<![\w+]) (?<!\w-) (?<![0-9][,:/]) (?<![0-9][)" + std::string(kSeparators) +
+               R"(]) (?: [0-9]{13,19}+ | [0-9]{4,6}+ )" + separator +
+               R"([0-9]{2,7}+ (?: \g{-1} [0-9]{1,7}+ ){1,3} ) (?!\w))",
            accept_card}};
 }
 

@@ -95,12 +95,12 @@ TEST(Pii, finds_phone_numbers_in_international_form) {
 
 TEST(Pii, finds_phone_numbers_in_national_form) {
   for (const std::string number :
-       {"(415) 555-2671", "415-555-2671",         "415.555.2671",   "415 555 2671",
-        "1-800-555-0199", "415-555-2671 ext. 12", "020 7946 0958",  "(020) 7946 0958",
-        "01632 960 123",  "07700 900123",         "07700900123",    "030 1234567",
-        "030/123 45 67",  "0151-23456789",        "01 23 45 67 89", "01.23.45.67.89",
-        "06 12 34 56 78", "98765 43210",          "080-2345 6789",  "0412 345 678",
-        "03-1234-5678"}) {
+       {"(415) 555-2671", "415-555-2671",         "415.555.2671",  "415 555 2671",
+        "1-800-555-0199", "415-555-2671 ext. 12", "020 7946 0958", "(020) 7946 0958",
+        "(0161)4960453",  "01632 960 123",        "07700 900123",  "07700900123",
+        "030 1234567",    "030/123 45 67",        "0151-23456789", "01 23 45 67 89",
+        "01.23.45.67.89", "06 12 34 56 78",       "98765 43210",   "080-2345 6789",
+        "0412 345 678",   "03-1234-5678"}) {
     EXPECT_EQ(pii("on " + number + ", please"), Found{"phone: " + number});
   }
 }
@@ -109,6 +109,7 @@ TEST(Pii, finds_bare_digits_only_after_a_word_for_a_phone) {
   EXPECT_EQ(pii("Call 4155552671 now"), Found{"phone: 4155552671"});
   EXPECT_EQ(pii("my number is 9876543210"), Found{"phone: 9876543210"});
   EXPECT_EQ(pii("Tel.: 555-2671"), Found{"phone: 555-2671"});
+  EXPECT_EQ(pii("Ann Lee\n4155552671\n7155552671"), Found{"phone: 4155552671"});
   EXPECT_EQ(pii("There are 4155552671 of them"), Found{});
   EXPECT_EQ(pii("Call about order 4155552671"), Found{});
 }
@@ -134,6 +135,8 @@ TEST(NumberHint, is_of_the_last_word_that_says_something) {
   EXPECT_EQ(number_hint("Her number is "), NumberHint::phone);
   EXPECT_EQ(number_hint("the number is "), NumberHint::none);
   EXPECT_EQ(number_hint("Téléphone : "), NumberHint::phone);
+  EXPECT_EQ(number_hint("ean13: "), NumberHint::other);
+  EXPECT_EQ(number_hint("order it, and say when you come to "), NumberHint::none);
   EXPECT_EQ(number_hint(""), NumberHint::none);
 }
 
