@@ -28,56 +28,39 @@ const std::unordered_map<std::string_view, NumberHint>& hints() {
     constexpr std::array kCard = {"card",     "cards",       "visa",  "mastercard", "amex",
                                   "discover", "credit",      "debit", "cc",         "pan",
                                   "karte",    "kreditkarte", "carte", "tarjeta"};
-    constexpr std::array kSsn = {"ssn", "ssns", "social"};
-    constexpr std::array kOther = {"order",        "orders",
-                                   "invoice",      "ticket",
-                                   "tickets",      "case",
-                                   "isbn",         "issn",
-                                   "ean",          "upc",
-                                   "gtin",         "imei",
-                                   "vin",          "doi",
-                                   "part",         "sku",
-                                   "serial",       "tracking",
-                                   "parcel",       "shipment",
-                                   "ref",          "reference",
-                                   "version",      "build",
-                                   "model",        "item",
-                                   "product",      "batch",
-                                   "lot",          "policy",
-                                   "id",           "ids",
-                                   "code",         "zip",
-                                   "postcode",     "timestamp",
-                                   "epoch",        "unix",
-                                   "hash",         "checksum",
-                                   "commit",       "port",
-                                   "error",        "errno",
-                                   "pid",          "page",
-                                   "pages",        "room",
-                                   "po",           "patent",
-                                   "license",      "licence",
-                                   "latitude",     "longitude",
-                                   "booking",      "confirmation",
-                                   "reservation",  "receipt",
-                                   "transaction",  "account",
-                                   "acct",         "routing",
-                                   "quote",        "sensor",
-                                   "barcode",      "asset",
-                                   "catalog",      "catalogue",
-                                   "article",      "release",
-                                   "firmware",     "revision",
-                                   "log",          "row",
-                                   "record",       "offset",
-                                   "bytes",        "byte",
-                                   "size",         "total",
-                                   "price",        "cost",
-                                   "sum",          "population",
-                                   "issue",        "bug",
-                                   "pr",           "request",
-                                   "job",          "session",
-                                   "flight",       "bestellnummer",
-                                   "rechnung",     "rechnungsnummer",
-                                   "kundennummer", "commande",
-                                   "pedido"};
+    constexpr std::array kSsn = {"ssn", "ssns", "social", "socsec", "ss"};
+    constexpr std::array kOther = {"order",         "orders",      "invoice",
+                                   "ticket",        "tickets",     "case",
+                                   "isbn",          "issn",        "ean",
+                                   "upc",           "gtin",        "imei",
+                                   "vin",           "doi",         "part",
+                                   "sku",           "serial",      "tracking",
+                                   "parcel",        "shipment",    "ref",
+                                   "reference",     "version",     "build",
+                                   "model",         "item",        "product",
+                                   "batch",         "lot",         "policy",
+                                   "ids",           "code",        "zip",
+                                   "postcode",      "timestamp",   "epoch",
+                                   "unix",          "hash",        "checksum",
+                                   "commit",        "port",        "error",
+                                   "errno",         "pid",         "page",
+                                   "pages",         "room",        "po",
+                                   "patent",        "license",     "licence",
+                                   "latitude",      "longitude",   "confirmation",
+                                   "receipt",       "transaction", "account",
+                                   "acct",          "routing",     "quote",
+                                   "sensor",        "seq",         "sequence",
+                                   "barcode",       "asset",       "catalog",
+                                   "catalogue",     "article",     "release",
+                                   "firmware",      "revision",    "log",
+                                   "row",           "record",      "offset",
+                                   "bytes",         "byte",        "size",
+                                   "total",         "price",       "cost",
+                                   "sum",           "population",  "issue",
+                                   "bug",           "pr",          "request",
+                                   "job",           "session",     "flight",
+                                   "bestellnummer", "rechnung",    "rechnungsnummer",
+                                   "kundennummer",  "commande",    "pedido"};
     for (const char* word : kPhone) map->emplace(word, NumberHint::phone);
     for (const char* word : kCard) map->emplace(word, NumberHint::card);
     for (const char* word : kSsn) map->emplace(word, NumberHint::ssn);
@@ -115,8 +98,11 @@ NumberHint number_hint(std::string_view before) {
   constexpr int kNear = 3;    // a word farther away does not say that it is no phone number
   bool is_number_of = false;  // "number" was the word after this one
   int n_words = 0;
+  bool is_id = false;  // the same of "id"
   for (std::string word = last_word(before); !word.empty(); word = last_word(before)) {
     ++n_words;
+    if (is_id) return word == "tax" || word == "taxpayer" ? NumberHint::ssn : NumberHint::other;
+    is_id = word == "id" && n_words <= kNear;
     const auto hint = hints().find(word);
     if (hint != hints().end() && (hint->second != NumberHint::other || n_words <= kNear)) {
       return hint->second;
@@ -124,7 +110,7 @@ NumberHint number_hint(std::string_view before) {
     if (is_number_of && is_possessive(word)) return NumberHint::phone;  // "my number"
     is_number_of = word == "number";
   }
-  return NumberHint::none;
+  return is_id ? NumberHint::other : NumberHint::none;
 }
 
 }  // namespace dbrx

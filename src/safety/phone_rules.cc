@@ -78,7 +78,7 @@ bool accept_own_line(std::string_view found, std::string_view before) {
 std::vector<PatternRule> phone_rules() {
   const std::string s = "[" + std::string(kSeparators) + "/]";
   const std::string between = "[" + std::string(kSeparators) + "/()]{0,3}+";
-  const std::string before = R"((?<![\w+/#=$&]) (?<!\w-) (?<![0-9][.,:]) )";
+  const std::string before = R"((?<![\w+/#$&]) (?<!\w-) (?<![0-9][.,:]) )";
   // Not the middle of a longer number in groups.
   const std::string first = before + "(?<![0-9][" + kSeparators + "])";
   const std::string extension = "(?: ,? [ ]? (?: x | ext\\.? | extension ) [ ]? [0-9]{1,6}+ )?";
@@ -92,7 +92,7 @@ std::vector<PatternRule> phone_rules() {
        accept_national},
       // +49 30 1234567, +44 (0)20 7946 0958
       {"phone",
-       "(?<![\\w+]) \\+ [ ]? (?:\\()? [1-9] (?: " + between + "[0-9] ){6,14}" + extension + after,
+       "(?<![\\w+]) \\(? \\+ [ ]? \\(? [1-9] (?: " + between + "[0-9] ){6,14}" + extension + after,
        accept_international},
       // 0049 30 1234567
       {"phone",
@@ -101,7 +101,7 @@ std::vector<PatternRule> phone_rules() {
        accept_national},
       // 030 1234567, (020) 7946 0958, 01 23 45 67 89, 07700900123
       {"phone",
-       first + "\\(? 0 (?:\\))? [1-9][0-9]{0,4} \\)? (?: " + s + "{1,3} [0-9]{2,8}+ ){1,5}" +
+       first + "\\(? 0 \\)? [1-9][0-9]{0,4} \\)? (?: " + s + "{1,3} [0-9]{2,8}+ ){1,5}" +
            extension + after,
        accept_trunk},
       // (0161)4960453

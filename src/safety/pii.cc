@@ -165,7 +165,7 @@ std::vector<PatternRule> card_rules() {
 
 std::vector<PatternRule> ssn_rules() {
   const std::string separator = "([" + std::string(kSeparators) + "])";
-  const std::string before = R"((?<![\w+/#=$&]) (?<!\w-) (?<![0-9][.,:]) (?! 000 | 666 | 9 ) )";
+  const std::string before = R"((?<![\w+/$&]) (?<!\w-) (?<![0-9][.,:]) (?! 000 | 666 | 9 ) )";
   const std::string after = R"( (?!\w) (?! [.,:/\-] [0-9] ))";
   return {
       {"ssn", before + "[0-9]{3}" + separator + "(?!00) [0-9]{2} \\g{-1} (?!0000) [0-9]{4}" + after,

@@ -74,6 +74,8 @@ TEST(Pii, luhn_finds_every_wrong_digit) {
 
 TEST(Pii, finds_social_security_numbers_of_the_usa) {
   EXPECT_EQ(pii("SSN: 536-22-1234."), Found{"ssn: 536-22-1234"});
+  EXPECT_EQ(pii("tax ID 536-22-1234, SSN#536221234, SSN=536-22-1234"),
+            (Found{"ssn: 536-22-1234", "ssn: 536221234", "ssn: 536-22-1234"}));
   EXPECT_EQ(pii("it is 536 22 1234"), Found{"ssn: 536 22 1234"});
   EXPECT_EQ(pii("social security number 536221234"), Found{"ssn: 536221234"});
 }
@@ -85,10 +87,10 @@ TEST(Pii, takes_no_number_that_was_never_issued_for_a_social_security_number) {
 
 TEST(Pii, finds_phone_numbers_in_international_form) {
   for (const std::string number :
-       {"+1 415 555 2671", "+14155552671", "+44 20 7946 0958", "+44 (0)20 7946 0958",
-        "+49 30/1234567", "+49-30-123456-78", "+33 1 23 45 67 89", "+91 98765 43210",
-        "+91-80-2345-6789", "+61 2 9374 4000", "+81-3-1234-5678", "0049 30 1234567",
-        "001-415-555-2671x123"}) {
+       {"+1 415 555 2671", "+14155552671", "(+49) 170 1234567", "+44 20 7946 0958",
+        "+44 (0)20 7946 0958", "+49 30/1234567", "+49-30-123456-78", "+33 1 23 45 67 89",
+        "+91 98765 43210", "+91-80-2345-6789", "+61 2 9374 4000", "+81-3-1234-5678",
+        "0049 30 1234567", "001-415-555-2671x123"}) {
     EXPECT_EQ(pii("at " + number + "."), Found{"phone: " + number});
   }
 }
@@ -135,6 +137,9 @@ TEST(NumberHint, is_of_the_last_word_that_says_something) {
   EXPECT_EQ(number_hint("Her number is "), NumberHint::phone);
   EXPECT_EQ(number_hint("the number is "), NumberHint::none);
   EXPECT_EQ(number_hint("Téléphone : "), NumberHint::phone);
+  EXPECT_EQ(number_hint("Tax ID: "), NumberHint::ssn);
+  EXPECT_EQ(number_hint("call ID "), NumberHint::other);
+  EXPECT_EQ(number_hint("ID "), NumberHint::other);
   EXPECT_EQ(number_hint("ean13: "), NumberHint::other);
   EXPECT_EQ(number_hint("order it, and say when you come to "), NumberHint::none);
   EXPECT_EQ(number_hint(""), NumberHint::none);
