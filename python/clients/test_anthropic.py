@@ -68,7 +68,7 @@ def test_counting_tokens(claude, model):
 
 @pytest.mark.parametrize("fields, word", [
     ({"extra_body": {"temperature": 1.5}}, "temperature"),
-    ({"tools": [{"name": "f", "input_schema": {"type": "object"}}]}, "tools"),
+    ({"tools": [{"name": "f"}]}, "tools[0]"),
     ({"thinking": {"type": "enabled", "budget_tokens": 1024}}, "thinking"),
     ({"messages": []}, "messages"),
     ({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}, "messages"),
