@@ -105,7 +105,8 @@ SubmitResult Engine::submit_all(std::span<const std::shared_ptr<Request>> reques
     CHECK(request != nullptr);
     validate_request(*request, {.vocab_size = s.model.config().vocab_size,
                                 .max_context = s.options.max_context,
-                                .has_text = s.tokenizer != nullptr});
+                                .has_text = s.tokenizer != nullptr,
+                                .has_experts = s.model.config().n_experts > 0});
     arrivals.push_back({request, request->seed ? *request->seed : random_seed()});
   }
   const auto n = static_cast<int64_t>(arrivals.size());

@@ -138,6 +138,39 @@ TEST(EngineCancel, may_come_from_the_sink) {
   expect_cancelled(call, 3);
 }
 
+TEST(EngineSink, that_throws_ends_its_request_with_an_error_and_no_other) {
+  Rig rig;
+  const Call broken = long_call(3, 20);
+  broken->n_choices = 2;
+  const Call other = long_call(3, 20);
+  broken->sink = [&](Event&& event) {
+    if (event.usage.completion_tokens == 4) throw std::bad_alloc();
+    receive(*broken.answer, *broken, event);
+  };
+  submit(rig.engine, broken);
+  submit(rig.engine, other);
+  for (int i = 0; i < 2; ++i) rig.engine.step();
+  EXPECT_EQ(broken.answer->usage.completion_tokens, 3);
+  EXPECT_FALSE(broken.answer->ended);
+  broken->sink = [&](Event&& event) {
+    EXPECT_EQ(event.finish, FinishReason::error);
+    EXPECT_NE(event.error, "");
+    throw 1;  // again, and something that is no exception: the engine goes on all the same
+  };
+  finish_all(rig.engine);
+  EXPECT_EQ(other.answer->only().finish, FinishReason::length);
+  EXPECT_EQ(other.answer->only().tokens.size(), 20U);
+}
+
+TEST(EngineSink, that_throws_at_the_last_event_leaves_nothing_behind) {
+  Rig rig;
+  const Call call = long_call(3, 1);
+  call->sink = [](Event&&) { throw std::bad_alloc(); };
+  submit(rig.engine, call);
+  finish_all(rig.engine);
+  EXPECT_EQ(rig.engine.stats().generated_tokens, 1);
+}
+
 TEST(EngineQueue, refuses_what_does_not_fit_and_takes_more_when_something_started) {
   Rig rig({.max_sequences = 1, .max_queued_requests = 2});
   std::vector<Call> calls;

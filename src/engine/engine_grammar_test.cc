@@ -126,13 +126,16 @@ TEST(EngineGrammar, one_that_becomes_too_costly_ends_its_choice_with_an_error) {
   EXPECT_NE(choice.error.find("grammar"), std::string::npos) << choice.error;
 }
 
-TEST(EngineGrammar, stop_strings_beside_it_are_refused) {
+TEST(EngineGrammar, stop_strings_and_stops_in_the_text_are_refused_beside_it) {
   Context context(Isa::scalar, 1);
   FakeModel model(kTestVocab);
   Engine engine(context, model, &test_tokenizer(), {});
   const Call call = call_with(5, "a+");
   call->stop.stop = {"x"};
   EXPECT_THROW(engine.submit(call.request), Error);
+  const Call included = call_with(5, "a+");
+  included->stop.include_stop = true;
+  EXPECT_THROW(engine.submit(included.request), Error);
 }
 
 }  // namespace

@@ -68,7 +68,6 @@ bool Engine::State::admit() {
       sequence.owner = entry.get();
       sequence.choice = choice++;
       if (tokenizer != nullptr) sequence.text.emplace(*tokenizer, *entry->request, entry->stops);
-      if (entry->request->grammar) sequence.grammar = entry->request->grammar->start();
       scheduler.add(sequence);
     }
     active.push_back(std::move(entry));
@@ -80,8 +79,13 @@ bool Engine::State::admit() {
 bool Engine::State::end_cancelled(bool all) {
   bool any = false;
   for (const auto& entry : active) {
-    if (!all && !entry->request->cancelled.load(std::memory_order_acquire)) continue;
-    end_choices(*entry, FinishReason::cancelled, "");
+    if (entry->sink_threw) {
+      end_choices(*entry, FinishReason::error, "the answer could not be handed on");
+    } else if (all || entry->request->cancelled.load(std::memory_order_acquire)) {
+      end_choices(*entry, FinishReason::cancelled, "");
+    } else {
+      continue;
+    }
     any = true;
   }
   if (any) drop_finished();
@@ -114,8 +118,10 @@ void Engine::State::fill_batch() {
   batch.logit_rows.clear();
   batch.spans.resize(plan->size());
   logit_rows.clear();
+  output.want_routing = false;
   for (size_t i = 0; i < plan->size(); ++i) {
     Sequence& sequence = *(*plan)[i];
+    output.want_routing |= sequence.owner->request->routed_experts;
     BatchSpan& span = batch.spans[i];
     span.first_row = batch.n_rows();
     span.n_rows = sequence.n_rows;
@@ -146,7 +152,11 @@ bool Engine::State::forward() {
   ++counts.steps;
   for (size_t i = 0; i < plan->size(); ++i) batch.spans[i].blocks.swap((*plan)[i]->blocks);
   if (result == StepResult::ok) {
-    for (Sequence* sequence : *plan) sequence->n_computed += sequence->n_rows;
+    for (size_t i = 0; i < plan->size(); ++i) {
+      Sequence& sequence = *(*plan)[i];
+      if (sequence.owner->request->routed_experts) collect_routing(batch.spans[i], sequence);
+      sequence.n_computed += sequence.n_rows;
+    }
     return true;
   }
   failed.clear();  // apart from the plan, which ending a request's choices changes
@@ -154,6 +164,21 @@ bool Engine::State::forward() {
   for (ActiveRequest* entry : failed) end_choices(*entry, FinishReason::error, explain(result));
   drop_finished();
   return false;
+}
+
+// Keeps the experts of the sequence's rows for its next event; not again of those that were
+// computed before an eviction.
+void Engine::State::collect_routing(const BatchSpan& span, Sequence& sequence) const {
+  const int64_t k = model.config().top_k;
+  const int64_t end = span.n_past + span.n_rows;
+  for (int64_t at = std::max(span.n_past, sequence.n_routed); at < end; ++at) {
+    const int64_t row = span.first_row + at - span.n_past;
+    for (int64_t layer = 0; layer < model.config().n_layers; ++layer) {
+      const auto ids = output.expert_ids.begin() + (layer * batch.n_rows() + row) * k;
+      sequence.routed_experts.insert(sequence.routed_experts.end(), ids, ids + k);
+    }
+  }
+  sequence.n_routed = std::max(sequence.n_routed, end);
 }
 
 // Every worker takes each n-th row, so that each has its own scratch. Who computes what has no
@@ -165,16 +190,22 @@ void Engine::State::sample() {
     for (size_t i = worker; i < logit_rows.size(); i += scratch.size()) {
       const auto logits = std::span(output.logits).subspan(i * vocab, vocab);
       const auto& [sequence, prompt_token] = logit_rows[i];
-      const bool done = prompt_token ? Sampler::score(logits, *prompt_token,
-                                                      *sequence->owner->request->prompt_logprobs,
-                                                      scratch[worker], samples[i])
-                                     : choose(*sequence, logits, worker, samples[i]);
+      bool done = false;
+      try {
+        done = prompt_token ? Sampler::score(logits, *prompt_token,
+                                             *sequence->owner->request->prompt_logprobs,
+                                             scratch[worker], samples[i])
+                            : choose(*sequence, logits, worker, samples[i]);
+      } catch (const std::exception& error) {  // of a grammar, or no memory: this choice ends
+        sequence->failure = error.what();
+      }
       if (!done) samples[i].id = -1;
     }
   });
 }
 
-// Chooses the sequence's next token and tells its grammar. False: none can be chosen.
+// Chooses the sequence's next token and tells its grammar. False: none can be chosen. Throws what
+// grammars do.
 bool Engine::State::choose(Sequence& sequence, std::span<const float> logits, size_t worker,
                            TokenInfo& out) {
   const ActiveRequest& owner = *sequence.owner;
@@ -187,17 +218,13 @@ bool Engine::State::choose(Sequence& sequence, std::span<const float> logits, si
                   .banned = banned[worker],
                   .uniform = philox_uniform(owner.seed, sequence.choice, sequence.n_tokens()),
                   .top_logprobs = request.top_logprobs};
-  if (!sequence.grammar) return sampler.sample(args, scratch[worker], out);
-  try {
-    collect_allowed(sequence, allowed[worker]);
-    args.allowed = allowed[worker];
-    if (!sampler.sample(args, scratch[worker], out)) return false;
-    if (!is_stop(request, out.id)) sequence.grammar->accept(out.id);
-    return true;
-  } catch (const Error& error) {
-    sequence.grammar_error = error.what();
-    return false;
-  }
+  if (!request.grammar) return sampler.sample(args, scratch[worker], out);
+  if (!sequence.grammar) sequence.grammar = request.grammar->start();
+  collect_allowed(sequence, allowed[worker]);
+  args.allowed = allowed[worker];
+  if (!sampler.sample(args, scratch[worker], out)) return false;
+  if (!is_stop(request, out.id)) sequence.grammar->accept(out.id);
+  return true;
 }
 
 bool Engine::State::is_stop(const Request& request, int32_t token) const {
@@ -244,6 +271,7 @@ void Engine::State::emit() {
     ++i;
   }
   end_scored();
+  report_routing();
   drop_finished();
 }
 
@@ -251,7 +279,8 @@ void Engine::State::report_scores(Sequence& sequence, std::span<TokenInfo> score
   for (const TokenInfo& info : scores) {
     if (info.id < 0) {
       return finish(sequence, FinishReason::error,
-                    "the model computed a logit that is not a number");
+                    !sequence.failure.empty() ? sequence.failure
+                                              : "the model computed a logit that is not a number");
     }
   }
   clear_event();
@@ -273,11 +302,20 @@ void Engine::State::end_scored() {
   }
 }
 
+// Of those that had no other event in this step: their prompts are not complete.
+void Engine::State::report_routing() {
+  for (Sequence* sequence : *plan) {
+    if (sequence->routed_experts.empty()) continue;
+    clear_event();
+    send(*sequence, std::nullopt);
+  }
+}
+
 void Engine::State::accept(Sequence& sequence, TokenInfo& info) {
   if (info.id < 0) {
     finish(sequence, FinishReason::error,
-           !sequence.grammar_error.empty()
-               ? sequence.grammar_error
+           !sequence.failure.empty()
+               ? sequence.failure
                : "no token could be chosen: the model computed a logit that is not a number, or "
                  "every token is excluded");
     return;
@@ -301,10 +339,11 @@ std::optional<FinishReason> Engine::State::advance_text(Sequence& sequence, int3
   const bool over = sequence.grammar && sequence.grammar->is_over();
   const bool full = n >= request.stop.max_tokens;
   bool matched = false;
-  event.stop_token = stopped;
+  const bool hidden = stopped && !request.stop.include_stop;  // the token leaves no text
+  event.stop_token = hidden;
   if (sequence.text) {
     TextStream& text = *sequence.text;
-    matched = !stopped && text.push(token, n, event.text);
+    matched = !hidden && text.push(token, n, event.text);
     if (!matched && (stopped || over || full)) matched = text.finish(event.text);
     event.stop_reason = text.found_stop();
   }
@@ -346,12 +385,18 @@ void Engine::State::send(Sequence& sequence, std::optional<FinishReason> reason)
     --owner.n_unfinished;
   }
   event.choice = sequence.choice;
+  event.routed_experts.clear();
+  event.routed_experts.swap(sequence.routed_experts);
   event.finish = reason;
   event.last = owner.n_unfinished == 0;
   event.usage = {.prompt_tokens = static_cast<int64_t>(owner.request->prompt.size()),
                  .completion_tokens = owner.completion_tokens};
   event.seed = owner.seed;
-  owner.request->sink(std::move(event));
+  try {
+    owner.request->sink(std::move(event));
+  } catch (...) {
+    owner.sink_threw = true;
+  }
 }
 
 void Engine::State::drop_finished() {

@@ -39,10 +39,12 @@ struct Engine::State {
   void fill_batch();
   void add_logit_row(LogitRow row);
   bool forward();
+  void collect_routing(const BatchSpan& span, Sequence& sequence) const;
   void sample();
   void emit();
   void report_scores(Sequence& sequence, std::span<TokenInfo> scores);
   void end_scored();
+  void report_routing();
   // Publishes the statistics: before the model runs, and after the step, also when there was
   // nothing to do.
   void publish();

@@ -104,6 +104,40 @@ TEST(EngineText, ends_before_a_stop_string_across_tokens) {
   EXPECT_EQ(call.answer->usage.completion_tokens, 7);
 }
 
+TEST(EngineText, ends_with_what_stopped_it_where_that_is_wanted) {
+  const Call by_string = call_with(20, {"zz", "llo w"});
+  by_string->stop.include_stop = true;
+  const ChoiceAnswer choice = say(bytes("hello world"), by_string);
+  EXPECT_EQ(choice.text, "hello w");
+  EXPECT_EQ(choice.stop_reason, "llo w");
+  const Call inside = call_with(20, {"b"});
+  inside->stop.include_stop = true;
+  EXPECT_EQ(say({'x', kBcId, 'y'}, inside).text, "xb");  // c is after it
+  const Call by_id = call_with(20);
+  by_id->stop.include_stop = true;
+  by_id->stop.stop_token_ids = {kBcId};
+  EXPECT_EQ(say({'x', kBcId, 'y'}, copy(by_id)).text, "xbc");
+  // Special tokens have a text only where they are shown.
+  EXPECT_EQ(say(bytes("hi"), copy(by_id)).text, "hi");
+  by_id->skip_special_tokens = false;
+  EXPECT_EQ(say(bytes("hi"), copy(by_id)).text, "hi<|end|>");
+}
+
+TEST(EngineText, a_stop_token_that_leaves_text_is_reported_so) {
+  for (const bool include : {false, true}) {
+    const Call call = call_with(20);
+    call->stop.include_stop = include;
+    call->stop.stop_token_ids = {kBcId};
+    bool hidden = false;
+    call->sink = [&](Event&& event) {
+      hidden = event.stop_token;
+      receive(*call.answer, *call, event);
+    };
+    say({'x', kBcId}, call);
+    EXPECT_EQ(hidden, !include);
+  }
+}
+
 TEST(EngineText, ends_before_a_stop_string_inside_a_token) {
   EXPECT_EQ(say({'x', kAbId, 'y'}, call_with(20, {"b"})).text, "xa");
   EXPECT_EQ(say({'x', kAbId, kBcId, 'y'}, call_with(20, {"bb"})).text, "xa");

@@ -20,8 +20,10 @@ class FakeModel : public Model {
     config_.vocab_size = vocab_size;
     config_.max_seq_len = max_seq_len;
     // As little real cache as there can be: the storage that counts is slots_.
-    config_.n_layers = config_.n_heads = config_.n_kv_heads = 1;
-    config_.d_model = config_.head_dim = 2;
+    config_.n_heads = config_.n_kv_heads = 1;
+    config_.n_layers = config_.d_model = config_.head_dim = 2;
+    config_.n_experts = 16;
+    config_.top_k = 2;
     history_.reserve(static_cast<size_t>(max_seq_len));
   }
 
@@ -34,6 +36,7 @@ class FakeModel : public Model {
   Format weight_format() const override { return Format::f32; }
   int64_t n_steps() const { return n_steps_; }
   int64_t n_rows() const { return n_rows_; }
+  int64_t n_routed_steps() const { return n_routed_steps_; }
 
   StepResult forward(Context&, const Batch& batch, KvCache& cache, StepOutput& output) override {
     ++n_steps_;
@@ -45,12 +48,16 @@ class FakeModel : public Model {
     }
     slots_.resize(static_cast<size_t>(cache.n_blocks() * kKvBlockTokens));
     output.logits.resize(batch.logit_rows.size() * static_cast<size_t>(config_.vocab_size));
+    if (output.want_routing) ++n_routed_steps_;
+    const auto n_ids = static_cast<size_t>(config_.n_layers * batch.n_rows() * config_.top_k);
+    if (output.want_routing) output.expert_ids.resize(n_ids);
     size_t n_logits = 0;
     for (const BatchSpan& span : batch.spans) {
       for (int64_t i = 0; i < span.n_rows; ++i) {
         const int64_t row = span.first_row + i;
         write(span, span.n_past + i, batch.tokens[static_cast<size_t>(row)],
               batch.positions[static_cast<size_t>(row)]);
+        if (output.want_routing) route(slot(span, span.n_past + i).chain, row, batch, output);
         if (n_logits < batch.logit_rows.size() && batch.logit_rows[n_logits] == row) {
           const auto vocab = static_cast<size_t>(config_.vocab_size);
           read(span, span.n_past + i, std::span(output.logits).subspan(n_logits * vocab, vocab));
@@ -86,6 +93,16 @@ class FakeModel : public Model {
     const uint64_t before = index == 0 ? 0 : slot(span, index - 1).chain;
     const uint64_t here = static_cast<uint64_t>(token) << 32 | static_cast<uint32_t>(position);
     slot(span, index) = {token, position, mix(before ^ mix(here))};
+  }
+
+  // A hash of the history, too.
+  void route(uint64_t chain, int64_t row, const Batch& batch, StepOutput& output) const {
+    for (int64_t layer = 0; layer < config_.n_layers; ++layer) {
+      const uint64_t hash = mix(chain + static_cast<uint64_t>(layer));
+      int32_t* ids = output.expert_ids.data() + (layer * batch.n_rows() + row) * config_.top_k;
+      ids[0] = static_cast<int32_t>(hash % 8);
+      ids[1] = static_cast<int32_t>(8 + hash / 8 % 8);
+    }
   }
 
   void read(const BatchSpan& span, int64_t last, std::span<float> logits) {
@@ -139,6 +156,7 @@ class FakeModel : public Model {
   std::vector<char> owned_;       // [n_blocks]
   int64_t n_steps_ = 0;
   int64_t n_rows_ = 0;
+  int64_t n_routed_steps_ = 0;
 };
 
 }  // namespace dbrx

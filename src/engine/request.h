@@ -36,6 +36,7 @@ struct StopRules {
   std::vector<std::string> stop;        // the text ends before the first of these that appears
   std::vector<int32_t> stop_token_ids;  // besides the model's own end-of-text ids
   bool ignore_eos = false;              // the model's own end-of-text ids do not stop
+  bool include_stop = false;            // the text ends with what stopped it, string or token
 };
 
 enum class FinishReason { stop, length, cancelled, error };
@@ -70,10 +71,13 @@ struct Event {
   // With Request::prompt_logprobs: the next prompt tokens, from the second one on (the first has no
   // probability). All of them come before the first of `tokens`.
   std::vector<TokenInfo> prompt;
+  // With Request::routed_experts: [tokens, layers, k] expert ids, ascending within a layer, of the
+  // next tokens of prompt and answer. The last token of an answer is never computed and has none.
+  std::vector<uint16_t> routed_experts;
   std::optional<FinishReason> finish;
   std::string error;        // with FinishReason::error: what happened
   std::string stop_reason;  // the stop string that ended the choice, if one did
-  bool stop_token = false;  // the last of `tokens` ended the choice; it leaves no text
+  bool stop_token = false;  // the last of `tokens` ended the choice and leaves no text
   bool last = false;
   Usage usage;
   uint64_t seed = 0;  // the seed used
@@ -94,9 +98,11 @@ struct Request {
   std::optional<int32_t> top_logprobs;  // report logprobs, with this many alternatives (0: none)
   // Report logprobs of the prompt's tokens, with this many alternatives. Each choice does so.
   std::optional<int32_t> prompt_logprobs;
+  bool routed_experts = false;      // report the experts of each token. Each choice does so
   bool skip_special_tokens = true;  // special tokens leave no text
   int32_t priority = 0;             // lower runs first
-  // Called from the engine thread; must not block and must not throw.
+  // Called from the engine thread; must not block. One that throws loses that event, and the next
+  // step ends the request with FinishReason::error.
   std::function<void(Event&&)> sink;
 
   // Any thread may set it; the engine ends the request at its next step.

@@ -31,9 +31,11 @@ struct Sequence {
   std::vector<int32_t> blocks;  // cache blocks, room for n_computed tokens and those of this step
   int64_t n_rows = 0;           // rows of it in this step; 0: not in the step
   int64_t n_scored = 1;         // prompt tokens whose logprobs were reported; the first has none
-  std::optional<TextStream> text;  // empty without a tokenizer
-  std::optional<GrammarMatcher> grammar;
-  std::string grammar_error;  // why the grammar could not go on
+  int64_t n_routed = 0;         // tokens whose experts are known
+  std::vector<uint16_t> routed_experts;   // as Event::routed_experts, for the next event
+  std::optional<TextStream> text;         // empty without a tokenizer
+  std::optional<GrammarMatcher> grammar;  // of a request with one, from its first sample on
+  std::string failure;                    // why its row of the step has no sample
 
   int64_t n_tokens() const;  // prompt and generated
   int32_t token(int64_t index) const;
@@ -47,6 +49,7 @@ struct ActiveRequest {
   uint64_t seed = 0;
   int64_t arrival = 0;             // order of submission
   bool started = false;            // one of its sequences has run
+  bool sink_threw = false;         // nobody takes the answer: the next step ends it
   std::vector<StopPattern> stops;  // of its stop strings; the texts of all choices search with them
   std::vector<Sequence> choices;   // never resized: the scheduler keeps pointers
   int64_t n_unfinished = 0;        // choices

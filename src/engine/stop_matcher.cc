@@ -47,7 +47,7 @@ bool StopMatcher::push(std::string_view piece, std::string& out) {
       if (n == pattern.text.size() && n > found_.size()) found_ = pattern.text;
     }
     if (!found_.empty()) {
-      out.append(held_, 0, held_.size() - found_.size());
+      out.append(held_, 0, held_.size() - (include_found_ ? 0 : found_.size()));
       held_.clear();
       return true;
     }

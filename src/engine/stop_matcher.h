@@ -26,12 +26,14 @@ std::vector<StopPattern> stop_patterns(const std::vector<std::string>& stops);
 
 class StopMatcher {
  public:
-  // The patterns outlive the matcher. Matchers of several texts may share them.
-  explicit StopMatcher(std::span<const StopPattern> patterns)
-      : patterns_(patterns), n_matched_(patterns.size(), 0) {}
+  // The patterns outlive the matcher. Matchers of several texts may share them. include_found: the
+  // text ends with the stop string, not before it.
+  StopMatcher(std::span<const StopPattern> patterns, bool include_found)
+      : patterns_(patterns), include_found_(include_found), n_matched_(patterns.size(), 0) {}
 
   // Appends to `out` the text that is safe now. True when a stop string is complete: everything
-  // before it is then in `out`, the rest is dropped, and the matcher takes no more text.
+  // before it (with include_found: and the string) is then in `out`, the rest is dropped, and the
+  // matcher takes no more text.
   bool push(std::string_view piece, std::string& out);
 
   // The end of the text: appends what was held back.
@@ -42,6 +44,7 @@ class StopMatcher {
 
  private:
   std::span<const StopPattern> patterns_;
+  bool include_found_;
   std::vector<int32_t> n_matched_;  // [patterns]: its longest beginning that ends the text so far
   std::string held_;
   std::string_view found_;

@@ -12,9 +12,10 @@ struct Result {
   std::string found;
 };
 
-Result feed(const std::vector<std::string>& stops, const std::vector<std::string>& pieces) {
+Result feed(const std::vector<std::string>& stops, const std::vector<std::string>& pieces,
+            bool include_found = false) {
   const std::vector<StopPattern> patterns = stop_patterns(stops);
-  StopMatcher matcher(patterns);
+  StopMatcher matcher(patterns, include_found);
   Result result;
   for (const std::string& piece : pieces) {
     if (matcher.push(piece, result.text)) {
@@ -36,6 +37,13 @@ TEST(StopMatcher, ends_the_text_before_the_stop_string) {
   EXPECT_EQ(result.found, "END");
 }
 
+TEST(StopMatcher, ends_the_text_with_the_stop_string_where_that_is_wanted) {
+  const Result result = feed({"END", "ND"}, {"xE", "NDy"}, /*include_found=*/true);
+  EXPECT_EQ(result.text, "xEND");
+  EXPECT_EQ(result.found, "END");
+  EXPECT_EQ(feed({"END"}, {"xEN"}, /*include_found=*/true).text, "xEN");
+}
+
 TEST(StopMatcher, finds_a_stop_string_across_pieces) {
   EXPECT_EQ(feed({"END"}, {"xE", "N", "Dy"}).text, "x");
 }
@@ -47,7 +55,7 @@ TEST(StopMatcher, gives_back_what_it_held_when_it_was_no_stop_string) {
 TEST(StopMatcher, holds_back_only_the_longest_end_that_can_become_a_stop_string) {
   const std::vector<std::string> stops = {"abac", "bad"};
   const std::vector<StopPattern> patterns = stop_patterns(stops);
-  StopMatcher matcher(patterns);
+  StopMatcher matcher(patterns, false);
   std::string out;
   matcher.push("xaba", out);
   EXPECT_EQ(out, "x");
@@ -77,7 +85,7 @@ TEST(StopMatcher, prefers_the_longest_of_those_that_end_together) {
 TEST(StopMatcher, searches_several_texts_with_the_same_patterns) {
   const std::vector<std::string> stops = {"END"};
   const std::vector<StopPattern> patterns = stop_patterns(stops);
-  StopMatcher a(patterns), b(patterns);
+  StopMatcher a(patterns, false), b(patterns, false);
   std::string text_a, text_b;
   a.push("xE", text_a);
   b.push("ND", text_b);
@@ -125,6 +133,7 @@ TEST(StopMatcher, agrees_with_a_slow_search_however_the_text_is_cut) {
     const Result expected = slow(stops, text);
     ASSERT_EQ(fast.text, expected.text) << text;
     ASSERT_EQ(fast.found, expected.found) << text;
+    ASSERT_EQ(feed(stops, pieces, /*include_found=*/true).text, expected.text + expected.found);
   }
 }
 

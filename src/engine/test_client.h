@@ -19,6 +19,7 @@ struct ChoiceAnswer {
   std::string text;
   std::vector<TokenInfo> tokens;
   std::vector<TokenInfo> prompt;
+  std::vector<uint16_t> routed_experts;
   std::optional<FinishReason> finish;
   std::string error;
   std::string stop_reason;
@@ -70,6 +71,9 @@ inline void receive(Answer& answer, const Request& request, const Event& event) 
   choice.tokens.insert(choice.tokens.end(), event.tokens.begin(), event.tokens.end());
   EXPECT_TRUE(event.prompt.empty() || choice.tokens.empty());
   choice.prompt.insert(choice.prompt.end(), event.prompt.begin(), event.prompt.end());
+  EXPECT_TRUE(event.routed_experts.empty() || request.routed_experts);
+  choice.routed_experts.insert(choice.routed_experts.end(), event.routed_experts.begin(),
+                               event.routed_experts.end());
   choice.finish = event.finish;
   choice.error = event.error;
   choice.stop_reason = event.stop_reason;
@@ -117,6 +121,7 @@ inline Call copy(const Call& call) {
   to.grammar = from.grammar;
   to.top_logprobs = from.top_logprobs;
   to.prompt_logprobs = from.prompt_logprobs;
+  to.routed_experts = from.routed_experts;
   to.skip_special_tokens = from.skip_special_tokens;
   to.priority = from.priority;
   connect(other);
@@ -161,6 +166,7 @@ inline void expect_same(const Answer& a, const Answer& b) {
     EXPECT_EQ(x.text, y.text);
     EXPECT_EQ(x.finish, y.finish);
     EXPECT_EQ(x.stop_reason, y.stop_reason);
+    EXPECT_EQ(x.routed_experts, y.routed_experts);
     ASSERT_EQ(x.ids(), y.ids());
     expect_same_infos(x.prompt, y.prompt);
     expect_same_infos(x.tokens, y.tokens);

@@ -6,7 +6,7 @@ TextStream::TextStream(const Tokenizer& tokenizer, const Request& request,
                        std::span<const StopPattern> stops)
     : min_tokens_(request.stop.min_tokens),
       decoder_(tokenizer, request.skip_special_tokens),
-      matcher_(stops) {}
+      matcher_(stops, request.stop.include_stop) {}
 
 bool TextStream::push(int32_t token, int64_t n, std::string& out) {
   const std::string piece = decoder_.push(token);

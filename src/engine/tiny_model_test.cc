@@ -36,6 +36,7 @@ std::vector<Call> tiny_calls() {
     calls.back()->stop.ignore_eos = true;
     calls.back()->top_logprobs = 3;
     if (i % 2) calls.back()->sampling.temperature = 0;
+    calls.back()->routed_experts = i > 1;
   }
   return calls;
 }

@@ -88,8 +88,12 @@ void validate_request(const Request& request, const RequestLimits& limits) {
   };
   require_count(request.top_logprobs, "top_logprobs");
   require_count(request.prompt_logprobs, "prompt_logprobs");
+  require(!request.routed_experts || limits.has_experts,
+          "routed_experts: this model has no experts");
   require(!request.grammar || request.stop.stop.empty(),
           "stop: a stop string could cut the text before its grammar is satisfied; leave it out");
+  require(!request.grammar || !request.stop.include_stop,
+          "include_stop: what stops a text is no part of its grammar; leave it out");
   validate_sampling(request.sampling);
   validate_ids(request, limits.vocab_size);
 }

@@ -16,6 +16,7 @@ struct RequestLimits {
   int64_t vocab_size = 0;
   int64_t max_context = 0;  // tokens of one sequence, prompt and generated
   bool has_text = false;    // the engine has a tokenizer
+  bool has_experts = false;
 };
 
 // Throws Error(invalid_argument) that names the field.
