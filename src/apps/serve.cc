@@ -25,6 +25,7 @@ namespace {
 struct ServeFlags {
   ModelFlags model;
   ServerOptions server;
+  SafetyFlags safety;
   std::string log_level = "info";
   double shutdown_seconds = 30;
   bool verify = false;
@@ -122,6 +123,7 @@ int serve(ServeFlags& flags) {
   start_logging(flags.log_level);
   raise_descriptor_limit(flags.server.max_connections);
   ServerOptions& options = flags.server;
+  options.safety = make_safety_policy(flags.safety);
   BoundPort port(options.host, options.port);  // before the weights, which take their time
   if (flags.verify) require_checksums(flags.model.model_dir);
   LoadedModel loaded = load_for_generation(flags.model, /*needs_chat_template=*/false);
@@ -179,6 +181,15 @@ CommandMain setup_serve(CLI::App& app) {
       ->capture_default_str();
   app.add_flag("--strict-params", server.strict_params,
                "answer 400 to unknown parameters instead of ignoring them");
+  app.add_option("--safety", flags->safety.mode,
+                 "which requests the safety filters watch: none, those that ask for it, or all")
+      ->check(CLI::IsMember({"off", "on-request", "always"}))
+      ->capture_default_str();
+  app.add_option("--safety-pii", flags->safety.pii, "what the filters do about personal data")
+      ->check(CLI::IsMember({"block", "mask", "off"}))
+      ->capture_default_str();
+  app.add_option("--safety-keywords", flags->safety.keywords,
+                 "file of words and phrases that are blocked, one a line");
   app.add_flag("--verify", flags->verify,
                "compare packed weights with their checksums in the background, once ready");
   app.add_option("--log-level", flags->log_level)

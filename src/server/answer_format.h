@@ -14,6 +14,7 @@
 #include "server/api_error.h"
 #include "server/logprobs_format.h"
 #include "server/openai_params.h"
+#include "server/safety_report.h"
 #include "server/tool_calls.h"
 
 namespace dbrx {
@@ -47,6 +48,9 @@ struct ChoiceEnd {
   std::string stop_reason;  // the stop string
   bool has_calls = false;
   uint64_t seed = 0;
+  std::optional<SafetyReport> safety = {};  // when filters watched it
+
+  bool is_blocked() const { return safety && safety->blocked; }
 };
 
 // One choice of a whole answer.

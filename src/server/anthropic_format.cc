@@ -41,7 +41,9 @@ json::object usage_object(const Usage& usage) {
 // Fills in why the choice ended.
 void set_stop(json::object& object, const ChoiceEnd& end) {
   object["stop_sequence"] = nullptr;
-  if (end.reason == FinishReason::length) {
+  if (end.is_blocked()) {
+    object["stop_reason"] = "refusal";
+  } else if (end.reason == FinishReason::length) {
     object["stop_reason"] = "max_tokens";
   } else if (!end.stop_reason.empty()) {
     object["stop_reason"] = "stop_sequence";
@@ -131,6 +133,7 @@ std::string AnthropicAnswer::finish(int32_t, const ChoiceEnd& end, ChunkUsage us
   json::object object;
   object["delta"] = std::move(delta);
   object["usage"] = usage_object(*usage.usage);
+  if (end.safety) object["safety_report"] = report_json(*end.safety);
   return events + event("message_delta", std::move(object));
 }
 
@@ -148,6 +151,7 @@ std::string AnthropicAnswer::whole(const std::vector<ChoiceAnswer>& choices, con
   json::object object = message(usage);
   object["content"] = content_blocks(choice);
   set_stop(object, choice.end);
+  if (choice.end.safety) object["safety_report"] = report_json(*choice.end.safety);
   return json::serialize(object);
 }
 

@@ -47,7 +47,12 @@ void Completion::start(const CompletionRoute& route, std::string_view body) {
   try {
     if (aborted_) throw shutting_down();
     parse(route, body);
-    submit(prepare());
+    if (filtered_) input_ = check_input(services_, request_);
+    if (input_.blocked) {
+      answer_blocked();
+    } else {
+      submit(prepare());
+    }
     reply_->post([self = shared_from_this()] { self->begin(); });
   } catch (...) {
     refuse(current_api_error(head_.id));
@@ -75,6 +80,7 @@ void Completion::parse(const CompletionRoute& route, std::string_view body) {
                  : parse_completion_request(route, body, services_.parse);
   std::string model = services_.require_model(request_.model);
   services_.unknown_names.log_new(request_.ignored);
+  filtered_ = is_filtered(services_.safety, request_);
   head_ = {.endpoint = request_.endpoint,
            .id = id_prefix(request_) + random_hex(32),
            .created = seconds_now(),
@@ -96,10 +102,29 @@ Completion::Requests Completion::prepare() {
     usage_.push_back({.prompt_tokens = static_cast<int64_t>(request.prompt.size())});
     Choice choice;
     if (!request.prompt.empty()) choice.answer.prompt.emplace_back().id = request.prompt.front();
+    if (filtered_) choice.safety.emplace(services_.safety.rules);
     if (request_.calls_tools) choice.calls.emplace(call_id_prefix(request_));
     choices_.insert(choices_.end(), static_cast<size_t>(request_.n), choice);
   }
   return requests;
+}
+
+// The events of an answer that the engine never hears of.
+void Completion::answer_blocked() {
+  const size_t n_prompts = std::max<size_t>(request_.prompts.size(), 1);
+  usage_.resize(n_prompts);
+  choices_.resize(n_prompts * static_cast<size_t>(request_.n));
+  std::lock_guard lock(mutex_);
+  for (size_t prompt = 0; prompt < n_prompts; ++prompt) {
+    for (int32_t choice = 0; choice < request_.n; ++choice) {
+      Event event;
+      event.choice = choice;
+      event.text = kSafetyRefusal;
+      event.finish = FinishReason::stop;
+      event.last = choice + 1 == request_.n;
+      arrivals_.push_back({prompt, std::move(event)});
+    }
+  }
 }
 
 // All prompts of a call run, or none.
@@ -197,30 +222,71 @@ void Completion::drain() {
 void Completion::handle(Arrival& arrival) {
   Event& event = arrival.event;
   usage_[arrival.request] = event.usage;
-  if (event.finish == FinishReason::cancelled) return fail(shutting_down());
   if (event.finish == FinishReason::error) {
     spdlog::error("{}: {}", head_.id, event.error);
     return fail(ApiError(500, event.error, "", "internal_error"));
   }
+  const int32_t index = static_cast<int32_t>(arrival.request) * request_.n + event.choice;
+  // What a filter has ended is over, whatever becomes of its sequence.
+  if (!choices_[static_cast<size_t>(index)].ended) {
+    if (event.finish == FinishReason::cancelled) return fail(shutting_down());
+    answer(arrival.request, index, event);
+  }
+  if (event.last && ++n_finished_ == usage_.size()) complete();
+}
+
+void Completion::answer(size_t request, int32_t index, Event& event) {
   // A token that ends the choice is no part of its text; completions list it, as their clients
   // count tokens from the end.
   if (event.stop_token && head_.endpoint == Endpoint::chat) event.tokens.clear();
-  const int32_t index = static_cast<int32_t>(arrival.request) * request_.n + event.choice;
   Choice& choice = choices_[static_cast<size_t>(index)];
   std::move(event.prompt.begin(), event.prompt.end(), std::back_inserter(choice.answer.prompt));
+  if (choice.safety) filter(*choice.safety, event);
   ToolCallParser::Piece shown = show(choice, event);
   if (event.finish) {
+    choice.ended = true;
     choice.answer.end = {.reason = *event.finish,
                          .stop_reason = event.stop_reason,
                          .has_calls = choice.calls && choice.calls->n_calls() > 0,
-                         .seed = seed_};
+                         .seed = seed_,
+                         .safety = report(choice)};
+    if (choice.safety) stop_if_over(request);
   }
   if (request_.stream) {
     stream_event(index, event, shown);
   } else {
     collect_event(index, event, std::move(shown));
   }
-  if (event.last && ++n_finished_ == usage_.size()) complete();
+}
+
+// Leaves the text that the filters let through by now; a block makes it the choice's last.
+void Completion::filter(SafetyStream& safety, Event& event) {
+  std::string shown;
+  bool goes_on = safety.push(event.text, shown);
+  if (goes_on && event.finish) goes_on = safety.finish(shown);
+  event.text = std::move(shown);
+  if (goes_on) return;
+  event.finish = FinishReason::stop;
+  event.stop_reason.clear();
+}
+
+std::optional<SafetyReport> Completion::report(const Choice& choice) const {
+  if (!filtered_) return std::nullopt;
+  SafetyReport report = {.blocked = input_.blocked, .input = input_.findings, .output = {}};
+  if (choice.safety) {
+    report.blocked = choice.safety->is_blocked();
+    report.output = choice.safety->findings();
+  }
+  return report;
+}
+
+// The engine need not go on when all choices of a prompt have ended, some by a filter.
+void Completion::stop_if_over(size_t request) {
+  const auto begin = choices_.begin() + static_cast<int64_t>(request) * request_.n;
+  const auto is_open = [](const Choice& choice) { return !choice.ended; };
+  if (std::any_of(begin, begin + request_.n, is_open)) return;
+  std::lock_guard lock(mutex_);
+  if (auto alive = submitted_[request].lock()) alive->cancelled = true;
 }
 
 // What the client may see of an event's text, and of what earlier ones kept back.

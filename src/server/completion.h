@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "engine/request.h"
+#include "safety/safety_stream.h"
 #include "server/answer_format.h"
 #include "server/api_error.h"
 #include "server/http.h"
@@ -39,8 +40,10 @@ class Completion : public std::enable_shared_from_this<Completion> {
   using Requests = std::vector<std::shared_ptr<Request>>;
   struct Choice {
     ChoiceAnswer answer;                  // a stream uses only its prompt and its end
+    std::optional<SafetyStream> safety;   // when filters watch it
     std::optional<ToolCallParser> calls;  // when functions may be called
-    int64_t text_offset = 0;              // of completions with logprobs: characters
+    bool ended = false;
+    int64_t text_offset = 0;  // of completions with logprobs: characters
   };
   struct Arrival {
     size_t request;  // index of the prompt
@@ -50,6 +53,7 @@ class Completion : public std::enable_shared_from_this<Completion> {
   void parse(const CompletionRoute& route, std::string_view body);
   Requests prepare();
   void submit(const Requests& requests);
+  void answer_blocked();
   void refuse(const ApiError& error);
   void cancel();
 
@@ -59,7 +63,11 @@ class Completion : public std::enable_shared_from_this<Completion> {
   void begin_stream();
   void drain();
   void handle(Arrival& arrival);
+  void answer(size_t request, int32_t index, Event& event);
+  static void filter(SafetyStream& safety, Event& event);
   static ToolCallParser::Piece show(Choice& choice, const Event& event);
+  std::optional<SafetyReport> report(const Choice& choice) const;
+  void stop_if_over(size_t request);
   void stream_prompt(int32_t index);
   void stream_event(int32_t index, const Event& event, const ToolCallParser::Piece& shown);
   void collect_event(int32_t index, Event& event, ToolCallParser::Piece&& shown);
@@ -79,6 +87,8 @@ class Completion : public std::enable_shared_from_this<Completion> {
   AnswerHead head_;
   std::unique_ptr<AnswerFormat> format_;
   uint64_t seed_ = 0;
+  bool filtered_ = false;                  // safety filters watch the call
+  InputCheck input_;                       // what they found in its texts
   std::vector<std::string> prompt_texts_;  // [prompts], when they are echoed
 
   // The I/O thread's.

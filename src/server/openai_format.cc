@@ -14,6 +14,7 @@ json::value text_or_null(std::string_view text) {
 }
 
 std::string_view finish_name(const ChoiceEnd& end) {
+  if (end.is_blocked()) return "content_filter";
   if (end.reason == FinishReason::length) return "length";
   return end.has_calls ? "tool_calls" : "stop";
 }
@@ -134,6 +135,7 @@ std::string OpenAiAnswer::finish(int32_t choice, const ChoiceEnd& end, ChunkUsag
   object["seed"] = static_cast<int64_t>(end.seed);
   json::object entry = choice_json(choice, to_json(finish_name(end)));
   entry["stop_reason"] = text_or_null(end.stop_reason);
+  if (end.safety) entry["safety_report"] = report_json(*end.safety);
   if (is_chat()) {
     entry["delta"] = json::object();
   } else {
@@ -156,6 +158,7 @@ std::string OpenAiAnswer::error(const ApiError& error) {
 json::object OpenAiAnswer::whole_choice(int32_t index, const ChoiceAnswer& choice) const {
   json::object entry = choice_json(index, to_json(finish_name(choice.end)));
   entry["stop_reason"] = text_or_null(choice.end.stop_reason);
+  if (choice.end.safety) entry["safety_report"] = report_json(*choice.end.safety);
   if (is_chat()) {
     entry["message"] = message_json(choice);
   } else {

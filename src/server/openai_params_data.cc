@@ -53,6 +53,8 @@ constexpr Parameter kTable[] = {
     {"tools", U, R, "[]", kUseChat},
     {"tool_choice", U, R, R"(["none", "auto"])", kUseChat},
     {"parallel_tool_calls", U, R, "[true]", kUseChat},
+    {"enable_safety_filter", U, U},
+    {"enable_safety_mode", U, U},
 
     {"user", N, N},
     {"metadata", N, N},
@@ -119,7 +121,6 @@ constexpr Parameter kTable[] = {
     {"mirostat", R, R, "[0]"},
     {"dry_multiplier", R, R, "[0]"},
     {"xtc_probability", R, R, "[0]"},
-    {"enable_safety_filter", R, R},
     {"max_new_tokens", R, R, "[]", kUseMaxTokens},
     {"max_length", R, R, "[]", kUseMaxTokens},
     {"n_predict", R, R, "[]", kUseMaxTokens},

@@ -182,6 +182,15 @@ void parse_truncation(const JsonFields& fields, CompletionRequest& request) {
   if (n) request.truncate_prompt = *n == -1 ? 0 : *n;
 }
 
+// The first of the two names of one wish that is true.
+std::string parse_safety(const JsonFields& fields) {
+  std::string asking;
+  for (const char* name : {"enable_safety_mode", "enable_safety_filter"}) {
+    if (fields.boolean(name).value_or(false)) asking = name;
+  }
+  return asking;
+}
+
 void add_databricks_habits(const JsonFields& fields, CompletionRequest& request) {
   constexpr int32_t kMostChoices = 5;
   if (request.n > kMostChoices) {
@@ -256,6 +265,7 @@ CompletionRequest parse_completion_request(const CompletionRoute& route, std::st
                                .integer("priority", std::numeric_limits<int32_t>::min(),
                                         std::numeric_limits<int32_t>::max())
                                .value_or(0));
+  request.safety_field = parse_safety(fields);
   parse_stream(fields, request);
   parse_truncation(fields, request);
   if (route.dialect == Dialect::databricks) add_databricks_habits(fields, request);

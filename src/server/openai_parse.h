@@ -58,6 +58,7 @@ struct CompletionRequest {
   bool wrap_prompts = false;  // completions: each text is a user's message
   // Tokens of a prompt that are kept, from its end; 0: as many as fit beside max_tokens.
   std::optional<int64_t> truncate_prompt;
+  std::string safety_field;          // the one that asks for the safety filters; empty: none does
   std::vector<std::string> ignored;  // names of unknown fields
 };
 

@@ -5,10 +5,7 @@
 #include "server/api_error.h"
 
 namespace dbrx {
-namespace {
 
-// A text so long that no tokenization of it fits the context is refused untokenized: megabytes take
-// many seconds of a text worker and gigabytes of memory.
 void check_size(const Services& services, size_t n_bytes, const char* param) {
   const auto context = static_cast<size_t>(services.engine.max_context());
   if (n_bytes <= context * services.max_token_bytes) return;
@@ -19,6 +16,8 @@ void check_size(const Services& services, size_t n_bytes, const char* param) {
                      std::to_string(n_bytes / services.max_token_bytes) + " tokens: shorten it",
                  param, "context_length_exceeded");
 }
+
+namespace {
 
 // Whatever it is, it lies in this text: a 500 would only make clients try it again.
 ApiError bad_text(const char* param, const Error& error) {

@@ -11,6 +11,7 @@
 
 #include "engine/engine.h"
 #include "server/bound_port.h"
+#include "server/safety.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
 
@@ -23,6 +24,8 @@ struct ServerOptions {
   std::string version;                   // of the program, for /version
   std::string system_fingerprint;        // empty: null in answers
   std::string tokenizer_config;          // JSON, for /tokenizer_info; empty: 404
+
+  SafetyPolicy safety = {};  // none
 
   bool strict_params = false;  // refuse unknown parameters instead of naming them in a header
   int32_t max_choices = 128;   // n of one request

@@ -10,6 +10,7 @@
 
 #include "engine/engine.h"
 #include "server/openai_parse.h"
+#include "server/safety.h"
 #include "server/text_workers.h"
 #include "text/chat_template.h"
 #include "text/grammar.h"
@@ -39,6 +40,7 @@ struct Services {
   ParseOptions parse;
   size_t max_token_bytes = 1;  // of the longest token
   UnknownNames unknown_names;
+  SafetyPolicy safety = {};
 
   // The name of the model that is meant: the first one without a name. Throws ApiError(404).
   std::string require_model(const std::optional<std::string>& name) const;

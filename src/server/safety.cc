@@ -1,0 +1,115 @@
+#include "server/safety.h"
+
+#include <utility>
+
+#include "base/error.h"
+#include "safety/keywords.h"
+#include "safety/pii.h"
+#include "safety/safety_stream.h"
+#include "server/api_error.h"
+#include "server/openai_parse.h"
+#include "server/prompt_tokens.h"
+#include "server/services.h"
+
+namespace dbrx {
+namespace {
+
+void refuse_beside_filters(const CompletionRequest& request) {
+  const auto refuse = [](bool asked, const std::string& param) {
+    if (!asked) return;
+    throw ApiError(400,
+                   param +
+                       ": shows text past the safety filters, which watch this request: leave out "
+                       "one of the two",
+                   param, "unsupported_parameter");
+  };
+  refuse(request.top_logprobs.has_value(), "logprobs");
+  refuse(request.echo, "echo");
+  refuse(request.prompt_logprobs.has_value(), "prompt_logprobs");
+}
+
+// One text through the filters; returns it masked.
+std::string check_text(const Services& services, std::string_view text, InputFinding place,
+                       InputCheck& check) {
+  SafetyStream stream(services.safety.rules);
+  std::string shown;
+  if (!stream.push(text, shown) || !stream.finish(shown)) check.blocked = true;
+  for (const SafetyFinding& finding : stream.findings()) {
+    place.finding = finding;
+    check.findings.push_back(place);
+  }
+  return shown;
+}
+
+void check_ids(const Services& services, const std::vector<int32_t>& ids, InputFinding place,
+               InputCheck& check) {
+  const std::string text = services.tokenizer.decode(ids, /*skip_special=*/false);
+  const size_t n_before = check.findings.size();
+  check_text(services, text, place, check);
+  for (size_t i = n_before; i < check.findings.size(); ++i) {
+    check.findings[i].finding.action = SafetyAction::block;
+    check.blocked = true;
+  }
+}
+
+}  // namespace
+
+SafetyPolicy make_safety_policy(const SafetyFlags& flags) {
+  SafetyPolicy policy;
+  if (flags.mode == "off") {
+    if (flags.keywords.empty()) return policy;
+    throw Error(Code::invalid_argument,
+                "--safety-keywords has no effect with --safety off: leave out one of the two");
+  }
+  policy.mode = flags.mode == "always" ? SafetyMode::always : SafetyMode::on_request;
+  if (flags.pii != "off") {
+    policy.rules.push_back(
+        {make_pii_filter(), flags.pii == "mask" ? SafetyAction::mask : SafetyAction::block});
+  }
+  if (!flags.keywords.empty()) {
+    policy.rules.push_back({load_keyword_filter(flags.keywords), SafetyAction::block});
+  }
+  if (policy.rules.empty() && policy.mode == SafetyMode::always) {
+    throw Error(Code::invalid_argument,
+                "--safety always needs a filter: --safety-pii block or mask, or --safety-keywords");
+  }
+  return policy;
+}
+
+bool is_filtered(const SafetyPolicy& policy, const CompletionRequest& request) {
+  const std::string& field = request.safety_field;
+  if (!field.empty() && policy.rules.empty()) {
+    throw ApiError(400,
+                   field + (policy.mode == SafetyMode::off
+                                ? ": the safety filters of this server are off (--safety off)"
+                                : ": this server has no safety filter (--safety-pii off, and no "
+                                  "--safety-keywords)"),
+                   field, "unsupported_parameter");
+  }
+  if (field.empty() && policy.mode != SafetyMode::always) return false;
+  refuse_beside_filters(request);
+  return true;
+}
+
+InputCheck check_input(const Services& services, CompletionRequest& request) {
+  InputCheck check;
+  size_t n_bytes = 0;
+  for (const ChatMessage& message : request.messages) n_bytes += message.content.size();
+  check_size(services, n_bytes, "messages");
+  for (size_t i = 0; i < request.messages.size(); ++i) {
+    std::string& text = request.messages[i].content;
+    text = check_text(services, text, {.text = i, .in_prompt = false, .finding = {}}, check);
+  }
+  for (size_t i = 0; i < request.prompts.size(); ++i) {
+    const InputFinding place = {.text = i, .in_prompt = true, .finding = {}};
+    if (auto* text = std::get_if<std::string>(&request.prompts[i])) {
+      check_size(services, text->size(), "prompt");
+      *text = check_text(services, *text, place, check);
+    } else {
+      check_ids(services, std::get<std::vector<int32_t>>(request.prompts[i]), place, check);
+    }
+  }
+  return check;
+}
+
+}  // namespace dbrx

@@ -1,0 +1,37 @@
+#include "server/safety_report.h"
+
+#include "server/json_fields.h"
+
+namespace dbrx {
+namespace json = boost::json;
+namespace {
+
+json::object finding_json(const SafetyFinding& finding) {
+  json::object object;
+  object["filter"] = to_json(finding.filter);
+  object["category"] = to_json(finding.category);
+  object["action"] = finding.action == SafetyAction::block ? "block" : "mask";
+  object["begin"] = finding.begin;
+  object["end"] = finding.end;
+  return object;
+}
+
+}  // namespace
+
+json::object report_json(const SafetyReport& report) {
+  json::array input;
+  for (const InputFinding& found : report.input) {
+    json::object object = finding_json(found.finding);
+    object[found.in_prompt ? "prompt" : "message"] = found.text;
+    input.push_back(std::move(object));
+  }
+  json::array output;
+  for (const SafetyFinding& finding : report.output) output.push_back(finding_json(finding));
+  json::object object;
+  object["blocked"] = report.blocked;
+  object["input"] = std::move(input);
+  object["output"] = std::move(output);
+  return object;
+}
+
+}  // namespace dbrx
