@@ -1,0 +1,134 @@
+"""Safety filters as OpenAI's and Anthropic's SDKs see them. Grammars make the model say what they shall find."""
+
+import json
+
+import anthropic
+import openai
+import pytest
+
+REFUSAL = "I'm sorry, I am unable to assist with that request."
+MAIL = "ann.lee@example.com"
+ASK = {"enable_safety_filter": True}
+
+
+def user(text):
+    return [{"role": "user", "content": text}]
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory):
+    path = tmp_path_factory.mktemp("safety") / "words.txt"
+    path.write_text("blue whale\nharpoon\n")
+    return str(path)
+
+
+@pytest.fixture
+def masking(start_server, words):
+    return start_server("--safety-pii", "mask", "--safety-keywords", words)
+
+
+def chat(server, messages, *choices, **fields):
+    """The answer is one of the choices."""
+    extra = {**fields.pop("extra_body", ASK), **({"guided_choice": list(choices)} if choices else {})}
+    fields.setdefault("max_tokens", 60)
+    client = server.client()
+    return client.chat.completions.create(
+        model=client.models.list().data[0].id, messages=messages, temperature=0, extra_body=extra, **fields)
+
+
+def report(choice):
+    return choice.model_extra["safety_report"]
+
+
+def streamed(stream):
+    text, last = "", None
+    for chunk in stream:
+        text += chunk.choices[0].delta.content or ""
+        last = chunk.choices[0]
+    return text, last
+
+
+def test_personal_data_in_a_question_is_blocked(server):
+    answer = chat(server, user(f"Write to {MAIL}, please."))
+    choice = answer.choices[0]
+    assert choice.message.content == REFUSAL and choice.finish_reason == "content_filter"
+    assert report(choice) == {"blocked": True, "output": [], "input": [
+        {"filter": "pii", "category": "email", "action": "block", "begin": 9, "end": 9 + len(MAIL), "message": 0}]}
+    assert answer.usage.total_tokens == 0
+    text, last = streamed(chat(server, user(f"Write to {MAIL}, please."), stream=True))
+    assert text == REFUSAL and last.finish_reason == "content_filter" and report(last) == report(choice)
+
+
+def test_who_does_not_ask_is_not_watched(server):
+    choice = chat(server, user("Who?"), MAIL, extra_body={}).choices[0]
+    assert choice.message.content == MAIL and "safety_report" not in choice.model_extra
+
+
+def test_the_model_sees_the_mask(masking):
+    fields = dict(max_tokens=20)
+    masked = chat(masking, user(f"My mail is {MAIL}."), **fields)
+    same = chat(masking, user("My mail is [EMAIL]."), extra_body={}, **fields)
+    assert masked.choices[0].message.content == same.choices[0].message.content
+    assert masked.usage.prompt_tokens == same.usage.prompt_tokens
+    assert report(masked.choices[0])["input"][0]["action"] == "mask"
+
+
+def test_an_answer_is_masked(masking):
+    said = f"Ask {MAIL} or call +1 415 555 0132 today."
+    choice = chat(masking, user("Who?"), said).choices[0]
+    assert choice.message.content == "Ask [EMAIL] or call [PHONE] today." and choice.finish_reason == "stop"
+    found = report(choice)["output"]
+    assert [said[one["begin"]:one["end"]] for one in found] == [MAIL, "+1 415 555 0132"]
+    text, last = streamed(chat(masking, user("Who?"), said, stream=True))
+    assert text == choice.message.content and report(last) == report(choice)
+
+
+def test_an_answer_is_cut_before_a_keyword(masking):
+    said = "They saw a Blue  Whale yesterday."
+    choice = chat(masking, user("What?"), said).choices[0]
+    assert choice.message.content == "They saw a " and choice.finish_reason == "content_filter"
+    assert report(choice)["output"] == [
+        {"filter": "keyword", "category": "keyword", "action": "block", "begin": 11, "end": 22}]
+    text, last = streamed(chat(masking, user("What?"), said, stream=True))
+    assert text == choice.message.content and last.finish_reason == "content_filter"
+
+
+def test_arguments_of_functions_are_masked(masking):
+    tools = [{"type": "function", "function": {"name": "send", "parameters": {
+        "type": "object", "properties": {"to": {"enum": [MAIL.replace("ann", "bob")]}}, "required": ["to"]}}}]
+    fields = dict(tools=tools, tool_choice="required")
+    call = chat(masking, user("Send it."), extra_body={}, **fields).choices[0].message.tool_calls[0]
+    assert json.loads(call.function.arguments) == {"to": "bob.lee@example.com"}
+    choice = chat(masking, user("Send it."), **fields).choices[0]
+    assert json.loads(choice.message.tool_calls[0].function.arguments) == {"to": "[EMAIL]"}
+    assert choice.finish_reason == "tool_calls"
+    assert [one["action"] for one in report(choice)["input"]] == ["mask"]  # the function's schema
+
+
+def test_logprobs_are_refused_beside_the_filters(server):
+    with pytest.raises(openai.BadRequestError, match="safety filters"):
+        chat(server, user("Hi"), logprobs=True)
+
+
+def test_a_server_without_filters_says_so(start_server):
+    with pytest.raises(openai.BadRequestError, match="--safety off"):
+        chat(start_server("--safety", "off"), user("Hi"))
+
+
+def test_always_watches_anthropics_messages_too(start_server, words):
+    watched = start_server("--safety", "always", "--safety-keywords", words)
+    claude = anthropic.Anthropic(base_url=watched.url, api_key="any", max_retries=0)
+    fields = dict(model=watched.client().models.list().data[0].id, max_tokens=8, messages=user("Buy a harpoon."))
+    answer = claude.messages.create(**fields)
+    assert answer.content[0].text == REFUSAL and answer.stop_reason == "refusal"
+    with claude.messages.stream(**fields) as stream:
+        assert "".join(stream.text_stream) == REFUSAL
+        assert stream.get_final_message().stop_reason == "refusal"
+    assert chat(watched, user("Buy a harpoon."), extra_body={}).choices[0].finish_reason == "content_filter"
+
+
+def test_flags_that_contradict_each_other(start_server, words):
+    for flags in (["--safety", "off", "--safety-keywords", words], ["--safety", "always", "--safety-pii", "off"],
+                  ["--safety-keywords", words + "x"]):
+        with pytest.raises(RuntimeError, match="safety|words"):
+            start_server(*flags)
