@@ -1,7 +1,5 @@
 #include "server/safety.h"
 
-#include <utility>
-
 #include "base/error.h"
 #include "safety/keywords.h"
 #include "safety/pii.h"
