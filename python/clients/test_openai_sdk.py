@@ -245,7 +245,7 @@ def test_bad_requests_name_the_parameter(client, model):
     assert refusal(client, model, stop=[""]).param == "stop"
     assert refusal(client, model, messages=[]).param == "messages"
     assert refusal(client, model, messages=[{"role": "tool", "content": "x"}]).param == "messages[0].tool_call_id"
-    assert refusal(client, model, tools=[{"type": "function"}]).code == "unsupported_parameter"
+    assert refusal(client, model, functions=[{"name": "f"}]).code == "unsupported_parameter"
     assert refusal(client, model, response_format={"type": "xml"}).param == "response_format.type"
     assert refusal(client, model, max_new_tokens=5).param == "max_new_tokens"
     error = refusal(client, model, max_tokens=10_000_000)
