@@ -74,7 +74,9 @@ class GrammarCompiler {
   GrammarCompiler(const Tokenizer& tokenizer, int32_t eos_id);
 
   // Throws Error(invalid_argument) saying what is wrong with the source, or that it would cost too
-  // much. The work is bounded to about 0.1 s.
+  // much: more than 16 KiB of rules (lark, regex) or 256 KiB of anything else, or too much work.
+  // llguidance's own bound of the work takes about 0.1 s for what clients send; sources made to be
+  // slow get by it and keep the calling thread busy for seconds or longer.
   std::shared_ptr<const Grammar> compile(GrammarKind kind, std::string_view source);
 
  private:

@@ -185,6 +185,22 @@ TEST(Grammar, CompilingIsBounded) {
   EXPECT_EQ(f.refusal(GrammarKind::json_schema, wide + "}}"), Code::invalid_argument);
 }
 
+// Each rule needs the next one: what reads them by recursion goes as deep as the list is long.
+TEST(Grammar, ALongChainOfRulesDoesNotExhaustTheStack) {
+  Fixture f;
+  constexpr int kRules = 1000;
+  std::string source = "start: r0\n";
+  for (int i = 0; i < kRules; ++i) {
+    source += "r" + std::to_string(i) + ": \"a\" r" + std::to_string((i + 1) % kRules) + "?\n";
+  }
+  ASSERT_LE(source.size(), 16384U);
+  try {
+    f.compiler.compile(GrammarKind::lark, source);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), Code::invalid_argument) << error.what();
+  }
+}
+
 TEST(Grammar, TheSameSourceIsCompiledOnce) {
   Fixture f;
   const auto first = f.compiler.compile(GrammarKind::regex, "a+");

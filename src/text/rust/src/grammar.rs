@@ -1,7 +1,6 @@
 //! Grammars that bind what a model may write, by `llguidance`: from a JSON schema, a regular
 //! expression, a list of choices or a Lark grammar to the set of tokens that may come next.
 
-use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,6 +23,10 @@ const LIMITS: ParserLimits = ParserLimits {
     precompute_large_lexemes: false,
     verbose_errors: false,
 };
+
+/// llguidance reads a grammar by recursion, as deep as its rules or properties form a chain: 20,000
+/// of them overflow 8 MiB, and ../../grammar.cc bounds how many there can be.
+const STACK: usize = 256 << 20;
 
 /// How long is looked for the function whose parameters are at fault.
 const BLAME_TIME: Duration = Duration::from_millis(200);
@@ -105,13 +108,12 @@ impl Vocabulary {
     }
 
     fn matcher(&self, grammar: TopLevelGrammar) -> Outcome<Matcher> {
-        let first = || {
+        on_deep_stack(|| {
             let mut matcher = Matcher::new(self.factory.create_parser(grammar));
             // Some costs show with the first mask only.
             let mask = matcher.compute_mask_or_eos();
             mask.map(|_| matcher).map_err(|e| refused(&e.to_string()))
-        };
-        catch_unwind(AssertUnwindSafe(first)).map_err(|panic| refused(panic_text(&*panic)))?
+        })?
     }
 
     fn json_space(&self, kind: &str) -> Option<JsonSpace> {
@@ -179,6 +181,16 @@ impl Grammar {
             reason => Err(Failure(Status::ResourceExhausted, format!("the grammar: {reason}"))),
         }
     }
+}
+
+/// Runs `work` on a thread whose stack is STACK bytes; only those that it reaches are memory.
+fn on_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Outcome<T> {
+    std::thread::scope(|scope| {
+        let builder = std::thread::Builder::new().name("grammar".to_string()).stack_size(STACK);
+        let no_thread = |e| Failure(Status::ResourceExhausted, format!("no thread: {e}"));
+        let thread = builder.spawn_scoped(scope, work).map_err(no_thread)?;
+        thread.join().map_err(|panic| refused(panic_text(&*panic)))
+    })
 }
 
 fn internal(error: impl std::fmt::Display) -> Failure {

@@ -1,6 +1,6 @@
 //! The C face of the text crate: handles, strings as pointer and length, one result type, one
 //! function that frees results. Every function catches panics and answers with an error; nothing
-//! here throws, prints or starts threads. The C++ twin of these declarations is ../rust_api.h.
+//! here throws, prints or leaves a thread behind. The C++ twin of these declarations is ../rust_api.h.
 
 mod calls;
 mod grammar;
