@@ -43,8 +43,9 @@ class KeywordFilter : public SafetyFilter {
  public:
   explicit KeywordFilter(std::vector<std::string> phrases) {
     // The longest first, so that of two that begin alike the longer one is found.
-    std::stable_sort(phrases.begin(), phrases.end(),
-                     [](const auto& a, const auto& b) { return a.size() > b.size(); });
+    std::sort(phrases.begin(), phrases.end(), [](const auto& a, const auto& b) {
+      return a.size() != b.size() ? a.size() > b.size() : a < b;
+    });
     std::string regex;
     for (const std::string& phrase : phrases) {
       regex += (regex.empty() ? "" : "|") + regex_of(phrase);
