@@ -39,7 +39,7 @@ std::string check_text(const Services& services, std::string_view text, InputFin
   return shown;
 }
 
-void check_ids(const Services& services, const std::vector<int32_t>& ids, InputFinding place,
+void check_ids(const Services& services, const std::vector<int32_t>& ids, const InputFinding& place,
                InputCheck& check) {
   const std::string text = services.tokenizer.decode(ids, /*skip_special=*/false);
   const size_t n_before = check.findings.size();
