@@ -19,14 +19,6 @@ void require(bool valid, const Parts&... parts) {
   throw Error(Code::invalid_argument, message.str());
 }
 
-bool is_utf8(std::string_view text) {
-  std::string repaired;
-  Utf8Repair repair;
-  repair.push(text, repaired);
-  repair.finish(repaired);
-  return repaired == text;
-}
-
 void validate_ids(const Request& request, int64_t vocab_size) {
   const auto require_id = [&](int32_t id, const char* field) {
     require(id >= 0 && id < vocab_size, field, ": token id ", id, " is outside the vocabulary of ",

@@ -11,16 +11,7 @@ namespace json = boost::json;
 namespace {
 
 constexpr const char* kBlocks = R"(a block {"type": "text" | "tool_use" | "tool_result", ...})";
-
-void note_unknown(const json::object& object, std::string_view where,
-                  std::initializer_list<std::string_view> known,
-                  std::vector<std::string>& ignored) {
-  for (const auto& [key, value] : object) {
-    if (value.is_null() || key == "cache_control") continue;  // prompts are cached in any case
-    if (std::find(known.begin(), known.end(), std::string_view(key)) != known.end()) continue;
-    add_ignored(ignored, std::string(where) + std::string(key));
-  }
-}
+constexpr std::string_view kCacheControl = "cache_control";  // prompts are cached in any case
 
 // One message of a list of blocks, in the order that the model reads them: text, then calls;
 // results, then text.
@@ -52,7 +43,8 @@ class BlockReader {
     if (type == "text") {
       const std::optional<std::string> text = block.string("text");
       if (!text) bad_value(where, R"({"type": "text", "text": ...})", object);
-      note_unknown(object, "messages[].content[].", {"type", "text", "citations"}, ignored_);
+      note_unknown(object, "messages[].content[].", {"type", "text", "citations", kCacheControl},
+                   ignored_);
       text_ += (text_.empty() ? "" : "\n") + *text;
     } else if (type == "tool_use" && role_ == "assistant") {
       read_call(object, block, where);
@@ -69,8 +61,8 @@ class BlockReader {
   }
 
   void read_call(const json::object& object, const JsonFields& block, const std::string& where) {
-    note_unknown(object, "messages[].content[].", {"type", "id", "name", "input", "caller"},
-                 ignored_);
+    note_unknown(object, "messages[].content[].",
+                 {"type", "id", "name", "input", "caller", kCacheControl}, ignored_);
     const json::value* input = block.find("input");
     const std::optional<std::string> id = block.string("id");
     const std::optional<std::string> name = block.string("name");
@@ -81,8 +73,8 @@ class BlockReader {
   }
 
   void read_result(const json::object& object, const JsonFields& block) {
-    note_unknown(object, "messages[].content[].", {"type", "tool_use_id", "content", "is_error"},
-                 ignored_);
+    note_unknown(object, "messages[].content[].",
+                 {"type", "tool_use_id", "content", "is_error", kCacheControl}, ignored_);
     std::string content;
     if (block.find("content")) content = parse_message_content(block, "user", ignored_);
     if (block.boolean("is_error").value_or(false)) content = "error: " + content;
@@ -117,7 +109,7 @@ Tool parse_tool(const json::value& value, const std::string& param,
                    "unsupported_parameter");
   }
   note_unknown(value.get_object(), "tools[].",
-               {"type", "name", "description", "input_schema", "strict"}, ignored);
+               {"type", "name", "description", "input_schema", "strict", kCacheControl}, ignored);
   if (!fields.find("input_schema")) bad_value(param, expected, value);
   return {
       .name = fields.string("name").value_or(""),
@@ -166,7 +158,7 @@ std::vector<ChatMessage> parse_anthropic_messages(const JsonFields& fields, int6
     if (!item.is_object()) bad_value(name, "an object with role and content", item);
     const JsonFields message(item.get_object(), name + ".");
     role = parse_role(message);
-    note_unknown(item.get_object(), "messages[].", {"role", "content"}, ignored);
+    note_unknown(item.get_object(), "messages[].", {"role", "content", kCacheControl}, ignored);
     const json::value* content = message.find("content");
     if (content && content->is_array()) {
       BlockReader(conversation, role, ignored).read(content->get_array(), name + ".content");

@@ -13,14 +13,6 @@ namespace dbrx {
 namespace json = boost::json;
 namespace {
 
-bool is_utf8(std::string_view bytes) {
-  std::string repaired;
-  Utf8Repair repair;
-  repair.push(bytes, repaired);
-  repair.finish(repaired);
-  return repaired == bytes;
-}
-
 int64_t count_characters(std::string_view text) {
   int64_t n = 0;
   for (char c : text) n += (static_cast<unsigned char>(c) & 0xC0) != 0x80;

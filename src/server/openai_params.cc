@@ -30,6 +30,16 @@ void add_ignored(std::vector<std::string>& ignored, std::string name) {
   ignored.push_back(std::move(name));
 }
 
+void note_unknown(const json::object& object, const std::string& prefix,
+                  std::initializer_list<std::string_view> known,
+                  std::vector<std::string>& ignored) {
+  for (const auto& [key, value] : object) {
+    if (value.is_null()) continue;
+    if (std::find(known.begin(), known.end(), std::string_view(key)) != known.end()) continue;
+    add_ignored(ignored, prefix + std::string(key));
+  }
+}
+
 bool asks_for_nothing(const json::value& value, std::string_view neutral) {
   json::value list = json::parse(neutral);
   const json::array& values = list.get_array();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <boost/json.hpp>
+#include <initializer_list>
 #include <span>
 #include <string>
 #include <string_view>
@@ -35,6 +36,10 @@ std::span<const Parameter> parameter_table();
 
 // Adds the name of an unknown field, once each and 256 names at most: who looks at them sees fewer.
 void add_ignored(std::vector<std::string>& ignored, std::string name);
+
+// Adds the members of an object that are not known and not null, each as prefix + its name.
+void note_unknown(const boost::json::object& object, const std::string& prefix,
+                  std::initializer_list<std::string_view> known, std::vector<std::string>& ignored);
 
 // Checks all names of a request. Throws ApiError(400) for a refused one, and with `strict` for one
 // that is not in the table. Returns the unknown names (add_ignored).

@@ -1,7 +1,6 @@
 #include "server/structured_output.h"
 
 #include <algorithm>
-#include <initializer_list>
 
 #include "server/api_error.h"
 #include "server/openai_params.h"
@@ -13,16 +12,6 @@ namespace {
 using Sources = std::vector<GrammarSource>;
 
 constexpr const char* kObjectSchema = R"({"type": "object"})";
-
-void note_unknown(const json::object& object, const std::string& prefix,
-                  std::initializer_list<std::string_view> known,
-                  std::vector<std::string>& ignored) {
-  for (const auto& [key, value] : object) {
-    if (value.is_null()) continue;
-    if (std::find(known.begin(), known.end(), std::string_view(key)) != known.end()) continue;
-    add_ignored(ignored, prefix + std::string(key));
-  }
-}
 
 // A schema, as JSON or, with vLLM, as a text of JSON.
 void add_schema(const json::value* value, const std::string& param, Sources& sources) {

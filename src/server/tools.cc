@@ -59,10 +59,8 @@ Tool parse_tool(const json::value& value, const std::string& param,
   }
   const JsonFields inner(function->get_object(), param + ".function.");
   inner.boolean("strict");  // either way the arguments satisfy the schema
-  for (const auto& [key, member] : function->get_object()) {
-    if (key == "name" || key == "description" || key == "parameters" || key == "strict") continue;
-    if (!member.is_null()) add_ignored(ignored, "tools[].function." + std::string(key));
-  }
+  note_unknown(function->get_object(), "tools[].function.",
+               {"name", "description", "parameters", "strict"}, ignored);
   return {
       .name = inner.string("name").value_or(""),
       .description = inner.string("description"),

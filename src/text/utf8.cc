@@ -44,4 +44,12 @@ void Utf8Repair::start_character(uint8_t byte, std::string& out) {
   n_pending_ = 1;
 }
 
+bool is_utf8(std::string_view bytes) {
+  std::string repaired;
+  Utf8Repair repair;
+  repair.push(bytes, repaired);
+  repair.finish(repaired);
+  return repaired == bytes;
+}
+
 }  // namespace dbrx

@@ -28,4 +28,7 @@ class Utf8Repair {
   uint8_t high_ = 0xBF;
 };
 
+// Whether the bytes are well-formed UTF-8.
+bool is_utf8(std::string_view bytes);
+
 }  // namespace dbrx
