@@ -3,7 +3,7 @@
 namespace dbrx {
 namespace {
 
-constexpr std::string_view replacement = "\xEF\xBF\xBD";
+constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
 
 }  // namespace
 
@@ -12,7 +12,7 @@ void Utf8Repair::push(std::string_view bytes, std::string& out) {
 }
 
 void Utf8Repair::finish(std::string& out) {
-  if (n_pending_ > 0) out += replacement;
+  if (n_pending_ > 0) out += kReplacement;
   n_pending_ = 0;
 }
 
@@ -33,7 +33,7 @@ void Utf8Repair::start_character(uint8_t byte, std::string& out) {
     return;
   }
   if (byte < 0xC2 || byte > 0xF4) {
-    out += replacement;
+    out += kReplacement;
     return;
   }
   n_missing_ = byte < 0xE0 ? 1 : byte < 0xF0 ? 2 : 3;
