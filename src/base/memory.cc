@@ -42,8 +42,8 @@ std::byte* Arena::take_bytes(size_t bytes) {
     used_ = 0;
   }
   if (block_ == blocks_.size()) {
-    constexpr size_t kMinimumBlock = size_t{1} << 20;
-    blocks_.emplace_back(std::max(rounded, kMinimumBlock));
+    // Whole huge pages: rows of activations lie KiB apart, more of them than a TLB has small pages.
+    blocks_.emplace_back(round_up(std::max(rounded, kAlignment), kHugePage));
     used_ = 0;
   }
   std::byte* piece = blocks_[block_].data() + used_;

@@ -126,7 +126,11 @@ struct Int4Weights {
   DBRX_SIMD static void unpack(const std::byte* panel, int64_t n_steps, int64_t first, int64_t n,
                                std::byte* out) {
     const std::byte* weights = panel + int_header_bytes(kFormat, n_steps) + first * kStepBytes;
-    unpack_int4(weights, panel + kPanelScaleBytes + first * kGroupScaleBytes, n, 128, out);
+    const std::byte* scales = panel + kPanelScaleBytes + first * kGroupScaleBytes;
+    for (int64_t i = 0; i < n; ++i) {
+      unpack_int4(weights + i * kStepBytes, scales + i * kGroupScaleBytes, 128,
+                  weights + (i + n) * kStepBytes, out + i * 2 * kIntTileBytes);
+    }
   }
 };
 

@@ -35,28 +35,27 @@ DBRX_SIMD Halves spread_scales(const std::byte* scales) {
   return halves(_mm512_or_si512(pairs, _mm512_slli_epi32(pairs, 16)));
 }
 
-// n_steps steps of int4 weights as those of an int8 panel: scale * (half byte - 8), each byte xored
-// with `flip`. Bytes are multiplied in pairs: 15 * 15 does not carry into the upper one. On the way
-// it asks for as many bytes after them.
-DBRX_SIMD void unpack_int4(const std::byte* weights, const std::byte* scales, int64_t n_steps,
-                           uint8_t flip, std::byte* out) {
+// One step of int4 weights as that of an int8 panel: scale * (half byte - 8), each byte xored with
+// `flip`. Bytes are multiplied in pairs: 15 * 15 does not carry into the upper one. On the way it
+// asks for the step at `ahead`.
+DBRX_SIMD void unpack_int4(const std::byte* weights, const std::byte* scales, uint8_t flip,
+                           const std::byte* ahead, std::byte* out) {
   const __m512i low_bytes = _mm512_set1_epi16(255);
   const __m512i flips = _mm512_set1_epi8(static_cast<char>(flip));
-  for (int64_t group = 0; group < 2 * n_steps; ++group) {
+  for (int64_t group = 0; group < 2; ++group) {
     const Halves s = spread_scales(scales + group * 16);
     const Halves factor = {_mm512_and_si512(s.low, low_bytes), _mm512_and_si512(s.high, low_bytes)};
     // 8 s is at most 120, so flipping its top bit adds or takes 128 as well as flipping the result.
     const Halves offset = {_mm512_xor_si512(_mm512_slli_epi16(s.low, 3), flips),
                            _mm512_xor_si512(_mm512_slli_epi16(s.high, 3), flips)};
-    std::byte* to = out + group / 2 * 2 * kIntTileBytes + group % 2 * (kIntTileBytes / 2);
     DBRX_UNROLL
     for (int64_t line = 0; line < kStepLines / 2; ++line) {
-      prefetch(weights + n_steps * kIntTileBytes);
-      const Halves q = halves(load_line(weights));
-      weights += 64;
-      _mm512_store_si512(to + line * 64,
+      const int64_t at = (group * kStepLines / 2 + line) * 64;
+      prefetch(ahead + at);
+      const Halves q = halves(load_line(weights + at));
+      _mm512_store_si512(out + at,
                          _mm512_sub_epi8(_mm512_mullo_epi16(q.low, factor.low), offset.low));
-      _mm512_store_si512(to + kIntTileBytes + line * 64,
+      _mm512_store_si512(out + kIntTileBytes + at,
                          _mm512_sub_epi8(_mm512_mullo_epi16(q.high, factor.high), offset.high));
     }
   }
