@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 
 #include "base/error.h"
 #include "kernels/matmul/matmul_table.h"
@@ -32,12 +31,10 @@ void multiply_panels(const MatmulKernel& kernel, const std::byte* packed, const 
   for (int64_t p = 0; p < n_panels; ++p) panels[p] = weight.panel(first_panel + p);
   const int64_t first_output = first_panel * kPanelOutputs;
   const int64_t n_outputs = std::min(n_panels * kPanelOutputs, weight.out_features - first_output);
-  const auto copy = [&](int64_t row, const float* out) {
-    std::memcpy(args.y.row(row) + first_output, out,
-                static_cast<size_t>(n_outputs) * sizeof(float));
-  };
-  multiply_rows(kernel, weight, packed, args.x.rows, n_digits(weight.format, args.activations),
-                {panels, static_cast<size_t>(n_panels)}, copy);
+  multiply_rows(
+      kernel, weight, packed, args.x.rows, n_digits(weight.format, args.activations),
+      {panels, static_cast<size_t>(n_panels)}, n_outputs,
+      [&](int64_t row) { return args.y.row(row) + first_output; }, [](float* /*values*/) {});
 }
 
 }  // namespace

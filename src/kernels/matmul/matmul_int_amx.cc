@@ -143,10 +143,6 @@ class Int4Weights {
   alignas(64) std::byte rooms_[2][kChunkSteps * 2 * kIntTileBytes];
 };
 
-struct NoWork {
-  DBRX_SIMD void step(int64_t /*i*/) const {}
-};
-
 // The weights of one chunk as int8 tiles.
 struct Tiles {
   const std::byte* weights;
@@ -223,8 +219,18 @@ DBRX_SIMD void multiply_two(const Block& a, const Block& b, int64_t x_stride, co
   _tile_stored(3, sums_b + kTileOutputs, kSumsStride);
 }
 
+// The part of the work for later chunks that one pair of blocks does: every n_pairs-th step. Spread
+// over all pairs, fetches do not wait for each other.
+template <typename Work>
+struct Share {
+  const Work& work;
+  int64_t pair, n_pairs;
+
+  DBRX_SIMD void step(int64_t i) const { work.step(pair + i * n_pairs); }
+};
+
 // A chunk, from step `first` of K on, for all blocks: block i is digit i % n_digits of 16 rows. The
-// work goes on beside the first blocks; a longer next chunk has more steps of it.
+// work goes on beside it; a longer next chunk has more steps of it.
 template <typename Work>
 DBRX_SIMD void multiply_chunk(const MatmulTile& t, const Tiles& tiles, int64_t first,
                               int64_t n_blocks, Sums* sums, const Work& work) {
@@ -233,18 +239,13 @@ DBRX_SIMD void multiply_chunk(const MatmulTile& t, const Tiles& tiles, int64_t f
     const std::byte* record = t.x + (t.first_row + i / t.n_digits * kTileRows) * layout.bytes();
     return Block{record + layout.digit_offset(i % t.n_digits) + first * kIntStepK, sums + i};
   };
-  int64_t i = 1;
-  if (n_blocks == 1) {
-    multiply_one(block(0), layout.bytes(), tiles, work);
-  } else {
-    multiply_two(block(0), block(1), layout.bytes(), tiles, work);
-    i = 2;
+  Share<Work> share = {work, 0, (n_blocks + 1) / 2};
+  int64_t i = 0;
+  for (; i + 1 < n_blocks; i += 2, ++share.pair) {
+    multiply_two(block(i), block(i + 1), layout.bytes(), tiles, share);
   }
-  for (int64_t step = tiles.n_steps; step < work.n_steps; ++step) work.step(step);
-  for (; i + 1 < n_blocks; i += 2) {
-    multiply_two(block(i), block(i + 1), layout.bytes(), tiles, NoWork{});
-  }
-  if (i < n_blocks) multiply_one(block(i), layout.bytes(), tiles, NoWork{});
+  if (i < n_blocks) multiply_one(block(i), layout.bytes(), tiles, share);
+  for (int64_t step = share.n_pairs * tiles.n_steps; step < work.n_steps; ++step) work.step(step);
 }
 
 template <typename Weights>

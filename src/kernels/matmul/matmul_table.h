@@ -1,6 +1,7 @@
 // Choosing a matmul kernel, and the sizes of its packed x. Shared by matmul() and experts().
 #pragma once
 
+#include <cstring>
 #include <span>
 
 #include "base/memory.h"
@@ -34,17 +35,22 @@ inline int64_t packed_x_bytes(const MatmulKernel& kernel, int64_t rows, int64_t 
 // row more never costs a second pass over the weights for itself alone.
 int64_t tile_rows(int64_t rows, int64_t n_digits);
 
-// Rows of packed x times panels, in calls of tile_rows() rows; on_row(row, out) gets each row's
-// n_panels * 32 values as soon as they are there, and may change them.
-template <typename OnRow>
+// Rows of packed x times panels, in calls of tile_rows() rows. As soon as a row's n_panels * 32
+// values are there, join(values) may change them, and the first n_outputs go to place(row).
+template <typename Place, typename Join>
 void multiply_rows(const MatmulKernel& kernel, const Linear& weight, const std::byte* packed_x,
                    int64_t rows, int64_t n_digits, std::span<const std::byte* const> panels,
-                   const OnRow& on_row) {
+                   int64_t n_outputs, const Place& place, const Join& join) {
   alignas(kAlignment) float out[kTileValues];
   const auto n_panels = static_cast<int64_t>(panels.size());
   const int64_t block = tile_rows(rows, n_digits);
   for (int64_t first = 0; first < rows; first += block) {
     const int64_t n = block < rows - first ? block : rows - first;
+    // Rows lie far apart: what is written to them is fetched while the products go on.
+    for (int64_t r = 0; r < n; ++r) {
+      const float* to = place(first + r);
+      for (int64_t i = 0; i < n_outputs; i += 16) __builtin_prefetch(to + i, 1);
+    }
     kernel.run({.x = packed_x,
                 .first_row = first,
                 .n_rows = n,
@@ -54,7 +60,11 @@ void multiply_rows(const MatmulKernel& kernel, const Linear& weight, const std::
                 .panels = panels.data(),
                 .n_panels = n_panels,
                 .out = out});
-    for (int64_t r = 0; r < n; ++r) on_row(first + r, out + r * n_panels * kPanelOutputs);
+    for (int64_t r = 0; r < n; ++r) {
+      float* values = out + r * n_panels * kPanelOutputs;
+      join(values);
+      std::memcpy(place(first + r), values, static_cast<size_t>(n_outputs) * sizeof(float));
+    }
   }
 }
 

@@ -60,8 +60,9 @@ Matrix<float> run_kernel(const MatmulKernel& kernel, Matrix<float>& x, const Lin
     }
     const int64_t column = first * kPanelOutputs;
     const int64_t n = std::min(std::ssize(panels) * kPanelOutputs, y.cols - column);
-    multiply_rows(kernel, weight, packed.data(), x.rows, digits, panels,
-                  [&](int64_t row, const float* out) { std::copy_n(out, n, &y.at(row, column)); });
+    multiply_rows(
+        kernel, weight, packed.data(), x.rows, digits, panels, n,
+        [&](int64_t row) { return &y.at(row, column); }, [](float* /*values*/) {});
   }
   return y;
 }

@@ -206,13 +206,11 @@ void multiply_gate_up(const MoeKernel& moe, const Group& group, int64_t first_pa
   const int64_t width = n_panels * kPanelOutputs;
   const int64_t first_output = first_panel * kPanelOutputs;
   const int64_t n_outputs = std::min(width, gate.out_features - first_output);
-  const auto join = [&](int64_t row, float* out) {
-    moe.silu_mul(out, out + width, n_outputs);
-    std::memcpy(group.hidden + row * gate.out_features + first_output, out,
-                static_cast<size_t>(n_outputs) * sizeof(float));
-  };
-  multiply_rows(*group.kernel, gate, group.x, group.n_rows(), group.n_digits,
-                {panels, static_cast<size_t>(2 * n_panels)}, join);
+  multiply_rows(
+      *group.kernel, gate, group.x, group.n_rows(), group.n_digits,
+      {panels, static_cast<size_t>(2 * n_panels)}, n_outputs,
+      [&](int64_t row) { return group.hidden + row * gate.out_features + first_output; },
+      [&](float* values) { moe.silu_mul(values, values + width, n_outputs); });
 }
 
 // The group's rows of expert_out = down hidden, for n_panels x 32 outputs.
@@ -223,13 +221,12 @@ void multiply_down(const ExpertsArgs& args, const Group& group, int64_t first_pa
   for (int64_t p = 0; p < n_panels; ++p) panels[p] = down.panel(first_panel + p);
   const int64_t first_output = first_panel * kPanelOutputs;
   const int64_t n_outputs = std::min(n_panels * kPanelOutputs, down.out_features - first_output);
-  const auto copy = [&](int64_t row, const float* out) {
-    const int64_t slot = group.slots[static_cast<size_t>(row)];
-    std::memcpy(args.expert_out.row(slot) + first_output, out,
-                static_cast<size_t>(n_outputs) * sizeof(float));
+  const auto place = [&](int64_t row) {
+    return args.expert_out.row(group.slots[static_cast<size_t>(row)]) + first_output;
   };
   multiply_rows(*group.kernel, down, group.packed_hidden, group.n_rows(), group.n_digits,
-                {panels, static_cast<size_t>(n_panels)}, copy);
+                {panels, static_cast<size_t>(n_panels)}, n_outputs, place,
+                [](float* /*values*/) {});
 }
 
 void merge_row(const MoeKernel& moe, const ExpertsArgs& args, int64_t row) {
