@@ -90,6 +90,8 @@ Engine::Engine(Context& context, Model& model, const Tokenizer* tokenizer, Engin
 
 Engine::~Engine() = default;
 
+const ModelConfig& Engine::model_config() const { return state_->model.config(); }
+
 int64_t Engine::max_context() const { return state_->options.max_context; }
 
 int64_t Engine::max_queued_requests() const { return state_->options.max_queued_requests; }

@@ -53,6 +53,7 @@ class Engine {
   // Requests that are still in it get no last event: stop() and run() to the end first.
   ~Engine();
 
+  const ModelConfig& model_config() const;
   int64_t max_context() const;
   int64_t max_queued_requests() const;
   std::span<const int32_t> eos_token_ids() const;  // of the options

@@ -32,6 +32,9 @@ class FakeModel : public Model {
   // Called before a step; anything but ok is its result and nothing is computed. May be empty.
   std::function<StepResult(const Batch&)> before_step;
 
+  // Before an engine has it.
+  void drop_experts() { config_.n_experts = config_.top_k = 0; }
+
   const ModelConfig& config() const override { return config_; }
   Format weight_format() const override { return Format::f32; }
   int64_t n_steps() const { return n_steps_; }

@@ -39,7 +39,10 @@ struct AnswerPiece {
   int32_t choice = 0;
   std::string_view text = "";
   std::span<const ToolCallDelta> calls = {};
-  std::string_view logprobs = "null";  // of LogprobsFormat
+  std::string_view logprobs = "null";        // of LogprobsFormat
+  std::span<const int32_t> prompt_ids = {};  // where they are wanted: in the first piece
+  std::span<const int32_t> token_ids = {};   // where they are wanted
+  std::string_view routed_experts = "";      // where they are wanted: as in ChoiceAnswer
 };
 
 // How one choice ended.
@@ -57,31 +60,36 @@ struct ChoiceEnd {
 struct ChoiceAnswer {
   std::string text;  // the prompt's, too, when it is echoed
   std::vector<ToolCall> calls;
-  std::vector<TokenInfo> tokens;  // when logprobs were asked for
-  std::vector<TokenInfo> prompt;  // when its logprobs were asked for; the first has none
+  std::vector<TokenInfo> tokens;        // when logprobs were asked for
+  std::vector<TokenInfo> prompt;        // when its logprobs were asked for; the first has none
+  std::span<const int32_t> prompt_ids;  // when ids were asked for
+  std::vector<int32_t> token_ids;       // when ids were asked for: of all that were generated
+  std::string routed_experts;           // when asked for: base64 of a .npy file
   ChoiceEnd end;
 };
 
-// Which logprobs an answer has, and how many alternatives.
-struct LogprobsWanted {
-  std::optional<int32_t> tokens;
-  bool echo = false;              // those of the prompt before those of the tokens
-  std::optional<int32_t> prompt;  // vLLM's prompt_logprobs
+// What an answer tells of its tokens.
+struct TokensWanted {
+  std::optional<int32_t> logprobs;         // with so many alternatives
+  bool echo = false;                       // those of the prompt before those of the answer
+  std::optional<int32_t> prompt_logprobs;  // vLLM's
+  bool ids = false;
 };
 
 class AnswerFormat {
  public:
   virtual ~AnswerFormat() = default;
 
-  virtual std::string begin(int32_t choice, ChunkUsage usage) = 0;
+  // prompt_ids: where they are wanted.
+  virtual std::string begin(int32_t choice, std::span<const int32_t> prompt_ids,
+                            ChunkUsage usage) = 0;
   virtual std::string piece(const AnswerPiece& piece, ChunkUsage usage) = 0;
   virtual std::string finish(int32_t choice, const ChoiceEnd& end, ChunkUsage usage) = 0;
   virtual std::string end(const Usage& total, bool include_usage) = 0;
   virtual std::string error(const ApiError& error) = 0;
 
-  // The body of an answer that is not streamed. Objects of logprobs that are wanted are present,
-  // even if without tokens.
-  virtual std::string whole(const std::vector<ChoiceAnswer>& choices, const LogprobsWanted& wanted,
+  // The body of an answer that is not streamed. What is wanted is present, even if without tokens.
+  virtual std::string whole(const std::vector<ChoiceAnswer>& choices, const TokensWanted& wanted,
                             const Usage& usage, const LogprobsFormat& format) = 0;
 };
 

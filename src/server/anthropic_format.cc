@@ -103,7 +103,7 @@ std::string AnthropicAnswer::delta(json::object delta) const {
   return event("content_block_delta", std::move(object));
 }
 
-std::string AnthropicAnswer::begin(int32_t, ChunkUsage usage) {
+std::string AnthropicAnswer::begin(int32_t, std::span<const int32_t>, ChunkUsage usage) {
   json::object start;
   start["message"] = message(*usage.usage);
   return event("message_start", std::move(start));
@@ -145,7 +145,7 @@ std::string AnthropicAnswer::error(const ApiError& error) {
   return "event: error\ndata: " + error_json(error) + "\n\n";
 }
 
-std::string AnthropicAnswer::whole(const std::vector<ChoiceAnswer>& choices, const LogprobsWanted&,
+std::string AnthropicAnswer::whole(const std::vector<ChoiceAnswer>& choices, const TokensWanted&,
                                    const Usage& usage, const LogprobsFormat&) {
   const ChoiceAnswer& choice = choices.front();
   json::object object = message(usage);

@@ -14,12 +14,12 @@ class AnthropicAnswer : public AnswerFormat {
  public:
   explicit AnthropicAnswer(AnswerHead head) : head_(std::move(head)) {}
 
-  std::string begin(int32_t choice, ChunkUsage usage) override;
+  std::string begin(int32_t choice, std::span<const int32_t> prompt_ids, ChunkUsage usage) override;
   std::string piece(const AnswerPiece& piece, ChunkUsage usage) override;
   std::string finish(int32_t choice, const ChoiceEnd& end, ChunkUsage usage) override;
   std::string end(const Usage& total, bool include_usage) override;
   std::string error(const ApiError& error) override;
-  std::string whole(const std::vector<ChoiceAnswer>& choices, const LogprobsWanted& wanted,
+  std::string whole(const std::vector<ChoiceAnswer>& choices, const TokensWanted& wanted,
                     const Usage& usage, const LogprobsFormat& format) override;
 
  private:

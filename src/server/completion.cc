@@ -10,6 +10,7 @@
 #include "server/anthropic_parse.h"
 #include "server/completion_requests.h"
 #include "server/http_text.h"
+#include "server/npy.h"
 
 namespace dbrx {
 namespace {
@@ -35,6 +36,18 @@ std::string id_prefix(const CompletionRequest& request) {
 
 std::string call_id_prefix(const CompletionRequest& request) {
   return request.dialect == Dialect::anthropic ? "toolu_" : "call_";
+}
+
+void append_ids(std::vector<int32_t>& ids, const Event& event) {
+  for (const TokenInfo& token : event.tokens) ids.push_back(token.id);
+}
+
+// As ChoiceAnswer has them; ids: [tokens, layers, k].
+std::string routed_experts_text(const ModelConfig& config, std::span<const uint16_t> ids) {
+  const auto n_layers = static_cast<size_t>(config.n_layers);
+  const auto k = static_cast<size_t>(config.top_k);
+  return base64(npy_file(ids, {ids.size() / (n_layers * k), n_layers, k},
+                         static_cast<uint16_t>(config.n_experts - 1)));
 }
 
 ApiError shutting_down() {
@@ -102,6 +115,9 @@ Completion::Requests Completion::prepare() {
     usage_.push_back({.prompt_tokens = static_cast<int64_t>(request.prompt.size())});
     Choice choice;
     if (!request.prompt.empty()) choice.answer.prompt.emplace_back().id = request.prompt.front();
+    if (request_.return_token_ids) {  // where they lie stays when the outer vector grows
+      choice.answer.prompt_ids = prompt_ids_.emplace_back(request.prompt);
+    }
     if (filtered_) choice.safety.emplace(services_.safety.rules);
     if (request_.calls_tools) choice.calls.emplace(call_id_prefix(request_));
     choices_.insert(choices_.end(), static_cast<size_t>(request_.n), choice);
@@ -193,7 +209,8 @@ void Completion::begin_stream() {
   reply_->begin_stream(std::move(response), kPing);
   Usage usage;
   for (size_t i = 0; i < choices_.size(); ++i) {
-    const std::string head = format_->begin(static_cast<int32_t>(i), chunk_usage(usage));
+    const std::string head =
+        format_->begin(static_cast<int32_t>(i), choices_[i].answer.prompt_ids, chunk_usage(usage));
     if (!head.empty()) reply_->write(head);
   }
 }
@@ -236,9 +253,6 @@ void Completion::handle(Arrival& arrival) {
 }
 
 void Completion::answer(size_t request, int32_t index, Event& event) {
-  // A token that ends the choice is no part of its text; completions list it, as their clients
-  // count tokens from the end.
-  if (event.stop_token && head_.endpoint == Endpoint::chat) event.tokens.clear();
   Choice& choice = choices_[static_cast<size_t>(index)];
   std::move(event.prompt.begin(), event.prompt.end(), std::back_inserter(choice.answer.prompt));
   if (choice.safety) filter(*choice.safety, event);
@@ -297,16 +311,28 @@ ToolCallParser::Piece Completion::show(Choice& choice, const Event& event) {
   return shown;
 }
 
+// The tokens that logprobs are given of. One that ends the choice is no part of its text;
+// completions list it, as their clients count tokens from the end.
+std::span<const TokenInfo> Completion::listed_tokens(const Event& event) const {
+  const std::span<const TokenInfo> tokens = event.tokens;
+  const bool skip_last = event.stop_token && head_.endpoint == Endpoint::chat;
+  return skip_last ? tokens.first(tokens.size() - 1) : tokens;
+}
+
+LogprobsFormat Completion::logprobs_format() const {
+  return LogprobsFormat(services_.tokenizer, request_.by_id);
+}
+
 // The prompt as the first piece of a stream: at once, since a cut of it might not be UTF-8.
 void Completion::stream_prompt(int32_t index) {
   Choice& choice = choices_[static_cast<size_t>(index)];
   AnswerPiece piece = {.choice = index,
-                       .text = prompt_texts_[static_cast<size_t>(index / request_.n)]};
+                       .text = prompt_texts_[static_cast<size_t>(index / request_.n)],
+                       .prompt_ids = std::exchange(choice.answer.prompt_ids, {})};
   std::string logprobs;
   if (request_.top_logprobs) {
-    logprobs =
-        LogprobsFormat(services_.tokenizer)
-            .completions(choice.answer.prompt, *request_.top_logprobs, {}, choice.text_offset);
+    logprobs = logprobs_format().completions(choice.answer.prompt, *request_.top_logprobs, {},
+                                             choice.text_offset);
     piece.logprobs = logprobs;
   }
   Usage usage;
@@ -321,30 +347,46 @@ void Completion::stream_event(int32_t index, const Event& event,
   const bool prompt_is_whole = !event.tokens.empty() || event.finish;
   if (request_.echo && prompt_is_whole && !choice.answer.prompt.empty()) stream_prompt(index);
   AnswerPiece piece = {.choice = index, .text = shown.text, .calls = shown.calls};
-  std::string logprobs;
-  if (request_.top_logprobs && !event.tokens.empty()) {
-    const LogprobsFormat format(services_.tokenizer);
+  const std::span<const TokenInfo> tokens = listed_tokens(event);
+  std::string logprobs, experts;
+  if (request_.top_logprobs && !tokens.empty()) {
+    const LogprobsFormat format = logprobs_format();
     logprobs = head_.endpoint == Endpoint::chat
-                   ? format.chat(event.tokens)
-                   : format.completions({}, 0, event.tokens, choice.text_offset);
+                   ? format.chat(tokens)
+                   : format.completions({}, 0, tokens, choice.text_offset);
     piece.logprobs = logprobs;
   }
-  if (!shown.text.empty() || !shown.calls.empty() || !logprobs.empty()) {
+  std::vector<int32_t> ids;
+  if (request_.return_token_ids) append_ids(ids, event);
+  piece.token_ids = ids;
+  if (!event.routed_experts.empty()) {
+    experts = routed_experts_text(services_.engine.model_config(), event.routed_experts);
+    piece.routed_experts = experts;
+  }
+  if (!shown.text.empty() || !shown.calls.empty() || !logprobs.empty() || !ids.empty() ||
+      !experts.empty()) {
+    piece.prompt_ids = std::exchange(choice.answer.prompt_ids, {});
     reply_->write(format_->piece(piece, chunk_usage(usage)));
   }
   if (event.finish) reply_->write(format_->finish(index, choice.answer.end, chunk_usage(usage)));
 }
 
 void Completion::collect_event(int32_t index, Event& event, ToolCallParser::Piece&& shown) {
-  ChoiceAnswer& answer = choices_[static_cast<size_t>(index)].answer;
+  Choice& choice = choices_[static_cast<size_t>(index)];
+  ChoiceAnswer& answer = choice.answer;
   answer.text += shown.text;
   for (ToolCallDelta& call : shown.calls) {
     if (!call.id.empty()) answer.calls.push_back({.id = call.id, .name = call.name});
     answer.calls.back().arguments += call.arguments;
   }
+  if (request_.return_token_ids) append_ids(answer.token_ids, event);
   if (request_.top_logprobs) {
-    std::move(event.tokens.begin(), event.tokens.end(), std::back_inserter(answer.tokens));
+    const auto n_listed = static_cast<int64_t>(listed_tokens(event).size());
+    std::move(event.tokens.begin(), event.tokens.begin() + n_listed,
+              std::back_inserter(answer.tokens));
   }
+  choice.experts.insert(choice.experts.end(), event.routed_experts.begin(),
+                        event.routed_experts.end());
   if (event.finish && request_.echo) {
     answer.text.insert(0, prompt_texts_[static_cast<size_t>(index / request_.n)]);
   }
@@ -380,13 +422,18 @@ void Completion::send_whole() {
     self->add_headers(response);
     try {
       std::vector<ChoiceAnswer> answers;
-      for (Choice& choice : self->choices_) answers.push_back(std::move(choice.answer));
-      response.body =
-          self->format_->whole(answers,
-                               {.tokens = self->request_.top_logprobs,
-                                .echo = self->request_.echo,
-                                .prompt = self->request_.prompt_logprobs},
-                               self->total_usage(), LogprobsFormat(self->services_.tokenizer));
+      for (Choice& choice : self->choices_) {
+        answers.push_back(std::move(choice.answer));
+        if (choice.experts.empty()) continue;
+        answers.back().routed_experts =
+            routed_experts_text(self->services_.engine.model_config(), choice.experts);
+      }
+      response.body = self->format_->whole(answers,
+                                           {.logprobs = self->request_.top_logprobs,
+                                            .echo = self->request_.echo,
+                                            .prompt_logprobs = self->request_.prompt_logprobs,
+                                            .ids = self->request_.return_token_ids},
+                                           self->total_usage(), self->logprobs_format());
     } catch (...) {
       return self->refuse(current_api_error(self->head_.id));
     }

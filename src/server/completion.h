@@ -11,6 +11,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,7 @@ class Completion : public std::enable_shared_from_this<Completion> {
     ChoiceAnswer answer;                  // a stream uses only its prompt and its end
     std::optional<SafetyStream> safety;   // when filters watch it
     std::optional<ToolCallParser> calls;  // when functions may be called
+    std::vector<uint16_t> experts;        // as Event::routed_experts, of a whole answer
     bool ended = false;
     int64_t text_offset = 0;  // of completions with logprobs: characters
   };
@@ -67,6 +69,8 @@ class Completion : public std::enable_shared_from_this<Completion> {
   static void filter(SafetyStream& safety, Event& event);
   static ToolCallParser::Piece show(Choice& choice, const Event& event);
   std::optional<SafetyReport> report(const Choice& choice) const;
+  std::span<const TokenInfo> listed_tokens(const Event& event) const;
+  LogprobsFormat logprobs_format() const;
   void stop_if_over(size_t request);
   void stream_prompt(int32_t index);
   void stream_event(int32_t index, const Event& event, const ToolCallParser::Piece& shown);
@@ -87,9 +91,10 @@ class Completion : public std::enable_shared_from_this<Completion> {
   AnswerHead head_;
   std::unique_ptr<AnswerFormat> format_;
   uint64_t seed_ = 0;
-  bool filtered_ = false;                  // safety filters watch the call
-  InputCheck input_;                       // what they found in its texts
-  std::vector<std::string> prompt_texts_;  // [prompts], when they are echoed
+  bool filtered_ = false;                         // safety filters watch the call
+  InputCheck input_;                              // what they found in its texts
+  std::vector<std::string> prompt_texts_;         // [prompts], when they are echoed
+  std::vector<std::vector<int32_t>> prompt_ids_;  // [prompts], when they are returned
 
   // The I/O thread's.
   bool begun_ = false;           // what start() wrote may be read

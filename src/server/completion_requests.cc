@@ -14,6 +14,7 @@ constexpr int64_t kDefaultCompletionTokens = 16;  // OpenAI's, of /v1/completion
 // Tokens and alternatives of an answer that is not streamed, which is kept until it is complete.
 // About 80 bytes each with logprobs; a context of 32K tokens with 20 alternatives each fits.
 constexpr int64_t kMaxWholeAnswer = 1 << 20;
+constexpr int64_t kExpertsPerAlternative = 40;  // ids in the memory of one alternative
 
 // Keeps the end of a prompt, as far as the request asks for that.
 void truncate(const Services& services, const CompletionRequest& request,
@@ -93,24 +94,26 @@ std::optional<int32_t> scored_alternatives(const CompletionRequest& request) {
   return n;
 }
 
-void check_answer_size(const CompletionRequest& wanted, const Requests& requests) {
+void check_answer_size(const CompletionRequest& wanted, const Requests& requests,
+                       const ModelConfig& config) {
   if (wanted.stream) return;
-  int64_t n_tokens = 0;
+  int64_t n_tokens = 0, n_experts = 0;
   for (const auto& request : requests) {
+    const auto n_prompt = static_cast<int64_t>(request->prompt.size());
     n_tokens += request->stop.max_tokens * wanted.n;
-    if (request->prompt_logprobs) {
-      n_tokens += static_cast<int64_t>(request->prompt.size()) * wanted.n;
-    }
+    if (request->prompt_logprobs) n_tokens += n_prompt * wanted.n;
+    if (!request->routed_experts) continue;
+    n_experts += (n_prompt + request->stop.max_tokens) * wanted.n * config.n_layers * config.top_k;
   }
   const int32_t n_top =
       std::max(wanted.top_logprobs.value_or(0), scored_alternatives(wanted).value_or(0));
-  const int64_t size = n_tokens * (1 + n_top);
+  const int64_t size = n_tokens * (1 + n_top) + n_experts / kExpertsPerAlternative;
   if (size <= kMaxWholeAnswer) return;
   throw ApiError(400,
                  "stream: the answer may have " + std::to_string(size) +
                      " tokens and alternatives, more than the " + std::to_string(kMaxWholeAnswer) +
-                     " of one that is sent as a whole: set stream to true, or lower max_tokens, n "
-                     "or the number of logprobs",
+                     " of one that is sent as a whole: set stream to true, lower max_tokens, n or "
+                     "the number of logprobs, or leave out return_routed_experts",
                  "stream", "invalid_value");
 }
 
@@ -118,6 +121,11 @@ void check_answer_size(const CompletionRequest& wanted, const Requests& requests
 
 Requests make_engine_requests(const Services& services, const CompletionRequest& wanted,
                               uint64_t seed) {
+  const ModelConfig& config = services.engine.model_config();
+  if (wanted.return_routed_experts && config.n_experts == 0) {
+    throw ApiError(400, "return_routed_experts: this model has no experts", "return_routed_experts",
+                   "unsupported_parameter");
+  }
   const std::shared_ptr<const Grammar> grammar = compile_grammar(services, wanted);
   Requests requests;
   for (std::vector<int32_t>& prompt : tokenize(services, wanted)) {
@@ -130,11 +138,12 @@ Requests make_engine_requests(const Services& services, const CompletionRequest&
     request->seed = seed;
     request->top_logprobs = wanted.top_logprobs;
     request->prompt_logprobs = scored_alternatives(wanted);
+    request->routed_experts = wanted.return_routed_experts;
     request->skip_special_tokens = wanted.skip_special_tokens;
     request->priority = wanted.priority;
     requests.push_back(std::move(request));
   }
-  check_answer_size(wanted, requests);
+  check_answer_size(wanted, requests, config);
   return requests;
 }
 

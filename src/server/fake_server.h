@@ -42,9 +42,11 @@ class FakeServer {
     EngineOptions engine = {};
     int64_t max_context = 1024;
     bool with_template = true;
+    bool dense = false;  // the model has no experts
   };
 
   explicit FakeServer(Setup setup) : model_(kTestVocab, setup.max_context) {
+    if (setup.dense) model_.drop_experts();
     model_.script = recite;
     model_.before_step = [this](const Batch&) {
       std::this_thread::sleep_for(std::chrono::milliseconds(step_ms));

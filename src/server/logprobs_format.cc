@@ -25,13 +25,8 @@ json::array byte_list(std::string_view bytes) {
   return list;
 }
 
-json::object token_json(std::string_view bytes, float logprob) {
-  json::object object;
-  object["token"] = to_json(token_text(bytes));
-  object["logprob"] = json_logprob(logprob);
-  object["bytes"] = byte_list(bytes);
-  return object;
-}
+// As vLLM writes it.
+std::string id_name(int32_t id) { return "token_id:" + std::to_string(id); }
 
 // Adds a value to the end of a JSON list that is still open.
 void append_item(std::string& list, std::string_view value) {
@@ -62,13 +57,22 @@ std::string token_text(std::string_view bytes) {
   return out;
 }
 
-std::string LogprobsFormat::chat(const std::vector<TokenInfo>& tokens) const {
+json::object LogprobsFormat::chat_token(int32_t id, float logprob) const {
+  const std::string_view bytes = tokenizer_.token_bytes(id);
+  json::object object;
+  object["token"] = to_json(by_id_ ? id_name(id) : token_text(bytes));
+  object["logprob"] = json_logprob(logprob);
+  object["bytes"] = byte_list(bytes);
+  return object;
+}
+
+std::string LogprobsFormat::chat(std::span<const TokenInfo> tokens) const {
   std::string content = "[";
   for (const TokenInfo& token : tokens) {
-    json::object entry = token_json(tokenizer_.token_bytes(token.id), token.logprob);
+    json::object entry = chat_token(token.id, token.logprob);
     json::array top;
     for (const TokenLogprob& other : token.top) {
-      top.push_back(token_json(tokenizer_.token_bytes(other.id), other.logprob));
+      top.push_back(chat_token(other.id, other.logprob));
     }
     entry["top_logprobs"] = std::move(top);
     append_item(content, json::serialize(entry));
@@ -81,12 +85,14 @@ std::string LogprobsFormat::name(int32_t id) const {
   return is_utf8(bytes) ? std::string(bytes) : "bytes:" + token_text(bytes);
 }
 
+std::string LogprobsFormat::name_or_id(int32_t id) const { return by_id_ ? id_name(id) : name(id); }
+
 std::string LogprobsFormat::completions(std::span<const TokenInfo> prompt, int32_t n_top,
                                         std::span<const TokenInfo> tokens,
                                         int64_t& text_offset) const {
   std::string texts = "[", logprobs = "[", tops = "[", offsets = "[";
   const auto add = [&](const TokenInfo& token, size_t n, bool has_logprob) {
-    append_item(texts, json::serialize(to_json(name(token.id))));
+    append_item(texts, json::serialize(to_json(name_or_id(token.id))));
     append_item(offsets, std::to_string(text_offset));
     text_offset += count_characters(tokenizer_.token_bytes(token.id));
     if (!has_logprob) {
@@ -98,9 +104,9 @@ std::string LogprobsFormat::completions(std::span<const TokenInfo> prompt, int32
     json::object top;
     for (size_t i = 0; i < std::min(n, token.top.size()); ++i) {
       // Two ids may have one text: the likelier one, which comes first, keeps the place.
-      top.emplace(name(token.top[i].id), json_logprob(token.top[i].logprob));
+      top.emplace(name_or_id(token.top[i].id), json_logprob(token.top[i].logprob));
     }
-    top.emplace(name(token.id), json_logprob(token.logprob));
+    top.emplace(name_or_id(token.id), json_logprob(token.logprob));
     append_item(tops, json::serialize(top));
   };
   for (const TokenInfo& token : prompt) add(token, static_cast<size_t>(n_top), token.rank > 0);

@@ -1,11 +1,11 @@
 // The logprobs objects of OpenAI's and vLLM's answers. Pure.
 #pragma once
 
+#include <boost/json.hpp>
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "engine/request.h"
 #include "text/tokenizer.h"
@@ -16,10 +16,12 @@ namespace dbrx {
 // large, and a tree of JSON values many times as large.
 class LogprobsFormat {
  public:
-  explicit LogprobsFormat(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {}
+  // by_id: chat() and completions() name tokens "token_id:<id>", not by their texts.
+  explicit LogprobsFormat(const Tokenizer& tokenizer, bool by_id = false)
+      : tokenizer_(tokenizer), by_id_(by_id) {}
 
   // {"content": [{"token", "logprob", "bytes", "top_logprobs"}]}
-  std::string chat(const std::vector<TokenInfo>& tokens) const;
+  std::string chat(std::span<const TokenInfo> tokens) const;
   // {"tokens", "token_logprobs", "top_logprobs", "text_offset"} of an echoed prompt (n_top of its
   // alternatives) and generated tokens; offsets count characters, from text_offset on, which is
   // moved behind these tokens. The first token of a prompt has null for logprobs.
@@ -31,8 +33,11 @@ class LogprobsFormat {
 
  private:
   std::string name(int32_t id) const;  // of a token, in the forms of completions
+  std::string name_or_id(int32_t id) const;
+  boost::json::object chat_token(int32_t id, float logprob) const;
 
   const Tokenizer& tokenizer_;
+  bool by_id_;
 };
 
 // A float's logprob as the shortest number that reads back as that float; -inf, which JSON lacks,

@@ -19,13 +19,19 @@ std::string_view finish_name(const ChoiceEnd& end) {
   return end.has_calls ? "tool_calls" : "stop";
 }
 
-// The text of an object with one field more, whose value is JSON text. The object is not empty.
-std::string with_field(const json::object& object, std::string_view name, std::string_view value) {
-  std::string text = json::serialize(object);
-  text.back() = ',';
-  text.append("\"").append(name).append("\":").append(value).append("}");
-  return text;
+// Adds a field to the text of an object that is not empty; its value is JSON text.
+void add_field(std::string& object, std::string_view name, std::string_view value) {
+  object.back() = ',';
+  object.append("\"").append(name).append("\":").append(value).append("}");
 }
+
+std::string id_list(std::span<const int32_t> ids) {
+  std::string list = "[";
+  for (const int32_t id : ids) list.append(list.size() > 1 ? "," : "").append(std::to_string(id));
+  return list + "]";
+}
+
+std::string in_quotes(std::string_view text) { return "\"" + std::string(text) + "\""; }
 
 json::object choice_json(int32_t index, json::value finish_reason) {
   json::object choice;
@@ -34,12 +40,20 @@ json::object choice_json(int32_t index, json::value finish_reason) {
   return choice;
 }
 
+// The text of a choice with its logprobs.
+std::string choice_text(const json::object& choice, std::string_view logprobs = "null") {
+  std::string text = json::serialize(choice);
+  add_field(text, "logprobs", logprobs);
+  return text;
+}
+
 // The event of a chunk with this one choice.
-std::string chunk_event(const json::object& chunk, const json::object& choice,
-                        std::string_view logprobs) {
-  return "data: " +
-         with_field(chunk, "choices", "[" + with_field(choice, "logprobs", logprobs) + "]") +
-         "\n\n";
+std::string chunk_event(const json::object& chunk, std::string_view choice,
+                        std::span<const int32_t> prompt_ids = {}) {
+  std::string text = json::serialize(chunk);
+  if (!prompt_ids.empty()) add_field(text, "prompt_token_ids", id_list(prompt_ids));
+  add_field(text, "choices", "[" + std::string(choice) + "]");
+  return "data: " + text + "\n\n";
 }
 
 json::object usage_json(const Usage& usage) {
@@ -51,6 +65,15 @@ json::object usage_json(const Usage& usage) {
   details["cached_tokens"] = usage.cached_tokens;
   object["prompt_tokens_details"] = std::move(details);
   return object;
+}
+
+// What an answer tells of a prompt: of a chat's in the answer, of others in each choice.
+void add_prompt_fields(std::string& object, const ChoiceAnswer& choice, const TokensWanted& wanted,
+                       const LogprobsFormat& format) {
+  if (wanted.prompt_logprobs) {
+    add_field(object, "prompt_logprobs", format.prompt(choice.prompt, *wanted.prompt_logprobs));
+  }
+  if (wanted.ids) add_field(object, "prompt_token_ids", id_list(choice.prompt_ids));
 }
 
 json::object call_json(std::string_view id, std::string_view name, std::string_view arguments) {
@@ -110,14 +133,17 @@ json::object OpenAiAnswer::chunk(ChunkUsage usage) const {
   return object;
 }
 
-std::string OpenAiAnswer::begin(int32_t choice, ChunkUsage usage) {
+// The choices of a chat have one prompt: its ids are in the first of all chunks.
+std::string OpenAiAnswer::begin(int32_t choice, std::span<const int32_t> prompt_ids,
+                                ChunkUsage usage) {
   if (!is_chat()) return "";
   json::object entry = choice_json(choice, nullptr);
   json::object delta;
   delta["role"] = "assistant";
   delta["content"] = "";
   entry["delta"] = std::move(delta);
-  return chunk_event(chunk(usage), entry, "null");
+  if (choice > 0) prompt_ids = {};
+  return chunk_event(chunk(usage), choice_text(entry), prompt_ids);
 }
 
 std::string OpenAiAnswer::piece(const AnswerPiece& piece, ChunkUsage usage) {
@@ -127,7 +153,15 @@ std::string OpenAiAnswer::piece(const AnswerPiece& piece, ChunkUsage usage) {
   } else {
     entry["text"] = to_json(piece.text);
   }
-  return chunk_event(chunk(usage), entry, piece.logprobs);
+  std::string text = choice_text(entry, piece.logprobs);
+  if (!is_chat() && !piece.prompt_ids.empty()) {
+    add_field(text, "prompt_token_ids", id_list(piece.prompt_ids));
+  }
+  if (!piece.token_ids.empty()) add_field(text, "token_ids", id_list(piece.token_ids));
+  if (!piece.routed_experts.empty()) {
+    add_field(text, "routed_experts", in_quotes(piece.routed_experts));
+  }
+  return chunk_event(chunk(usage), text);
 }
 
 std::string OpenAiAnswer::finish(int32_t choice, const ChoiceEnd& end, ChunkUsage usage) {
@@ -141,7 +175,7 @@ std::string OpenAiAnswer::finish(int32_t choice, const ChoiceEnd& end, ChunkUsag
   } else {
     entry["text"] = "";
   }
-  return chunk_event(object, entry, "null");
+  return chunk_event(object, choice_text(entry));
 }
 
 std::string OpenAiAnswer::end(const Usage& total, bool include_usage) {
@@ -155,7 +189,9 @@ std::string OpenAiAnswer::error(const ApiError& error) {
   return "data: " + error_json(error) + "\n\n";
 }
 
-json::object OpenAiAnswer::whole_choice(int32_t index, const ChoiceAnswer& choice) const {
+std::string OpenAiAnswer::whole_choice(int32_t index, const ChoiceAnswer& choice,
+                                       const TokensWanted& wanted,
+                                       const LogprobsFormat& format) const {
   json::object entry = choice_json(index, to_json(finish_name(choice.end)));
   entry["stop_reason"] = text_or_null(choice.end.stop_reason);
   if (choice.end.safety) entry["safety_report"] = report_json(*choice.end.safety);
@@ -164,38 +200,36 @@ json::object OpenAiAnswer::whole_choice(int32_t index, const ChoiceAnswer& choic
   } else {
     entry["text"] = to_json(choice.text);
   }
-  return entry;
+  std::string logprobs = "null";
+  if (wanted.logprobs && is_chat()) {
+    logprobs = format.chat(choice.tokens);
+  } else if (wanted.logprobs) {
+    const std::span<const TokenInfo> prompt =
+        wanted.echo ? choice.prompt : std::span<const TokenInfo>();
+    int64_t text_offset = 0;
+    logprobs = format.completions(prompt, *wanted.logprobs, choice.tokens, text_offset);
+  }
+  std::string text = choice_text(entry, logprobs);
+  if (!is_chat()) add_prompt_fields(text, choice, wanted, format);
+  if (wanted.ids) add_field(text, "token_ids", id_list(choice.token_ids));
+  if (!choice.routed_experts.empty()) {
+    add_field(text, "routed_experts", in_quotes(choice.routed_experts));
+  }
+  return text;
 }
 
 std::string OpenAiAnswer::whole(const std::vector<ChoiceAnswer>& choices,
-                                const LogprobsWanted& wanted, const Usage& usage,
+                                const TokensWanted& wanted, const Usage& usage,
                                 const LogprobsFormat& format) {
   json::object object = envelope(is_chat() ? "chat.completion" : "text_completion");
   object["usage"] = usage_json(usage);
   std::string answer = json::serialize(object);
+  if (is_chat()) add_prompt_fields(answer, choices.front(), wanted, format);  // of all choices
   answer.back() = ',';
-  if (is_chat() && wanted.prompt) {  // one prompt
-    answer += "\"prompt_logprobs\":" + format.prompt(choices.front().prompt, *wanted.prompt) + ",";
-  }
   answer += "\"choices\":[";
   for (size_t i = 0; i < choices.size(); ++i) {
-    const ChoiceAnswer& choice = choices[i];
-    std::string logprobs = "null";
-    if (wanted.tokens && is_chat()) {
-      logprobs = format.chat(choice.tokens);
-    } else if (wanted.tokens) {
-      const std::span<const TokenInfo> prompt =
-          wanted.echo ? choice.prompt : std::span<const TokenInfo>();
-      int64_t text_offset = 0;
-      logprobs = format.completions(prompt, *wanted.tokens, choice.tokens, text_offset);
-    }
-    std::string entry =
-        with_field(whole_choice(static_cast<int32_t>(i), choice), "logprobs", logprobs);
-    if (!is_chat() && wanted.prompt) {
-      entry.back() = ',';
-      entry += "\"prompt_logprobs\":" + format.prompt(choice.prompt, *wanted.prompt) + "}";
-    }
-    answer += (i > 0 ? "," : "") + entry;
+    if (i > 0) answer += ",";
+    answer += whole_choice(static_cast<int32_t>(i), choices[i], wanted, format);
   }
   return answer + "]}";
 }

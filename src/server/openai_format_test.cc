@@ -35,7 +35,8 @@ TEST(OpenAiFormat, ShowsTokensThatAreNoTextAsBytes) {
 
 TEST(OpenAiFormat, WritesChatLogprobs) {
   LogprobsFormat format(tokenizer());
-  EXPECT_EQ(format.chat({{.id = 0xC3, .logprob = -1, .top = {{kHello, -0.5F}, {0xC3, -1}}}}),
+  EXPECT_EQ(format.chat(std::vector<TokenInfo>{
+                {.id = 0xC3, .logprob = -1, .top = {{kHello, -0.5F}, {0xC3, -1}}}}),
             R"({"content":[{"token":"\\xc3","logprob":-1E0,"bytes":[195],"top_logprobs":[)"
             R"({"token":"hello","logprob":-5E-1,"bytes":[104,101,108,108,111]},)"
             R"({"token":"\\xc3","logprob":-1E0,"bytes":[195]}]}]})");

@@ -90,6 +90,7 @@ StopRules parse_stop_rules(const JsonFields& fields, int32_t n_ids) {
   rules.stop = parse_stop_strings(fields, "stop");
   rules.min_tokens = fields.integer("min_tokens", 0, kMaxInt64).value_or(0);
   rules.ignore_eos = fields.boolean("ignore_eos").value_or(false);
+  rules.include_stop = fields.boolean("include_stop_str_in_output").value_or(false);
   if (const json::value* ids = fields.find("stop_token_ids")) {
     if (!ids->is_array() || ids->get_array().size() > kMaxStopTokenIds) {
       bad_value("stop_token_ids",
@@ -145,6 +146,17 @@ void parse_prompt_logprobs(const JsonFields& fields, CompletionRequest& request)
   if (!fields.boolean("stream").value_or(false)) return;
   throw ApiError(400, "prompt_logprobs: has no place in a stream; echo with logprobs does",
                  "prompt_logprobs", "invalid_value");
+}
+
+// What vLLM tells of tokens besides their logprobs.
+void parse_token_details(const JsonFields& fields, CompletionRequest& request) {
+  request.return_token_ids = fields.boolean("return_token_ids").value_or(false);
+  request.return_routed_experts = fields.boolean("return_routed_experts").value_or(false);
+  request.by_id = fields.boolean("return_tokens_as_token_ids").value_or(false);
+  if (request.by_id && !request.top_logprobs) {
+    throw ApiError(400, "return_tokens_as_token_ids: has an effect only with logprobs",
+                   "return_tokens_as_token_ids", "invalid_value");
+  }
 }
 
 void parse_stream(const JsonFields& fields, CompletionRequest& request) {
@@ -257,8 +269,16 @@ CompletionRequest parse_completion_request(const CompletionRoute& route, std::st
   request.stop = parse_stop_rules(fields, options.n_ids);
   request.grammar = parse_structured_output(fields, request.ignored);
   if (endpoint == Endpoint::chat) parse_openai_tools(fields, request);
+  if (request.grammar && request.stop.include_stop) {
+    throw ApiError(400,
+                   "include_stop_str_in_output: what stops a text is no part of the grammar that "
+                   "binds this one (" +
+                       request.grammar->param + "): leave it out",
+                   "include_stop_str_in_output", "invalid_value");
+  }
   request.seed = fields.integer("seed", kMinInt64, kMaxInt64);
   request.top_logprobs = parse_logprobs(endpoint, fields);
+  parse_token_details(fields, request);
   request.skip_special_tokens = fields.boolean("skip_special_tokens").value_or(true);
   request.priority =
       static_cast<int32_t>(fields

@@ -50,6 +50,9 @@ struct CompletionRequest {
   std::optional<int32_t> top_logprobs;
   bool echo = false;                       // the answer's text begins with the prompt
   std::optional<int32_t> prompt_logprobs;  // vLLM's, of all prompts
+  bool by_id = false;                      // logprobs name tokens by their ids
+  bool return_token_ids = false;           // of prompts and answers
+  bool return_routed_experts = false;      // of all tokens that were computed
   bool stream = false;
   bool include_usage = false;     // a last chunk with the usage
   bool continuous_usage = false;  // usage in every chunk

@@ -74,7 +74,9 @@ TEST(OpenAiParse, ReadsEveryParameter) {
          "logit_bias": {"5": -100, "99": 1.5}, "seed": -9223372036854775808, "stop": ["a", "b"],
          "stop_token_ids": [1, 2], "ignore_eos": true, "min_tokens": 3, "n": 8, "logprobs": true,
          "top_logprobs": 20, "stream": true, "stream_options": {"include_usage": true},
-         "skip_special_tokens": false, "priority": -2)");
+         "skip_special_tokens": false, "priority": -2, "include_stop_str_in_output": true,
+         "return_token_ids": true, "return_routed_experts": true,
+         "return_tokens_as_token_ids": true)");
   EXPECT_EQ(r.model, "m");
   EXPECT_EQ(r.max_tokens, 7);
   EXPECT_EQ(r.sampling.temperature, 0.5F);
@@ -97,6 +99,25 @@ TEST(OpenAiParse, ReadsEveryParameter) {
   EXPECT_TRUE(r.include_usage);
   EXPECT_FALSE(r.skip_special_tokens);
   EXPECT_EQ(r.priority, -2);
+  EXPECT_TRUE(r.stop.include_stop);
+  EXPECT_TRUE(r.return_token_ids);
+  EXPECT_TRUE(r.return_routed_experts);
+  EXPECT_TRUE(r.by_id);
+}
+
+TEST(OpenAiParse, RefusesWaysToShowTokensThatCanNotBeHonoured) {
+  EXPECT_EQ(chat_refusal(R"("return_tokens_as_token_ids": true)"),
+            "return_tokens_as_token_ids|return_tokens_as_token_ids: has an effect only with "
+            "logprobs");
+  for (const char* bound :
+       {R"("guided_choice": ["a"])", R"("response_format": {"type": "json_object"})",
+        R"("tools": [{"type": "function", "function": {"name": "f"}}])"}) {
+    const std::string found =
+        chat_refusal(std::string(bound) + R"(, "include_stop_str_in_output": true)");
+    EXPECT_TRUE(found.starts_with("include_stop_str_in_output|")) << found;
+    EXPECT_EQ(chat_refusal(std::string(bound) + R"(, "include_stop_str_in_output": false)"),
+              "accepted");
+  }
 }
 
 TEST(OpenAiParse, TakesNullAsAbsentForEveryParameter) {

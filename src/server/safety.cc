@@ -15,15 +15,18 @@ namespace {
 void refuse_beside_filters(const CompletionRequest& request) {
   const auto refuse = [](bool asked, const std::string& param) {
     if (!asked) return;
-    throw ApiError(400,
-                   param +
-                       ": shows text past the safety filters, which watch this request: leave out "
-                       "one of the two",
-                   param, "unsupported_parameter");
+    throw ApiError(
+        400,
+        param +
+            ": tells of text past the safety filters, which watch this request: leave out "
+            "one of the two",
+        param, "unsupported_parameter");
   };
   refuse(request.top_logprobs.has_value(), "logprobs");
   refuse(request.echo, "echo");
   refuse(request.prompt_logprobs.has_value(), "prompt_logprobs");
+  refuse(request.return_token_ids, "return_token_ids");
+  refuse(request.return_routed_experts, "return_routed_experts");
 }
 
 // One text through the filters; returns it masked.

@@ -36,7 +36,7 @@ inline constexpr std::string_view kSafetyRefusal =
     "I'm sorry, I am unable to assist with that request.";
 
 // Whether the filters watch this call. Throws ApiError(400) when it asks for filters that this
-// server has not, or for what would show a text past them.
+// server has not, or for what would tell of texts past them.
 bool is_filtered(const SafetyPolicy& policy, const CompletionRequest& request);
 
 struct InputCheck {

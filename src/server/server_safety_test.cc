@@ -192,7 +192,8 @@ TEST(ServerSafety, RefusesToAskWhereThereAreNoFilters) {
 
 TEST(ServerSafety, RefusesWhatWouldShowTextPastTheFilters) {
   FakeServer server(with_filter("x", SafetyAction::block));
-  for (const char* field : {R"("logprobs": 0)", R"("echo": true)", R"("prompt_logprobs": 1)"}) {
+  for (const char* field : {R"("logprobs": 0)", R"("echo": true)", R"("prompt_logprobs": 1)",
+                            R"("return_token_ids": true)", R"("return_routed_experts": true)"}) {
     const TestAnswer answer = server.complete(R"({"prompt": "a", )" + std::string(field) + "}");
     EXPECT_EQ(answer.status, 400) << field;
     EXPECT_NE(answer.body.find("past the safety filters"), std::string::npos) << field;
