@@ -4,11 +4,5 @@
 # Further arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-venv=build/venv-clients
-lock=python/clients/requirements.txt
-if ! cmp -s "$lock" "$venv/installed.txt"; then
-  python3 -m venv --clear "$venv"
-  "$venv/bin/pip" install --quiet --no-cache-dir --disable-pip-version-check -r "$lock"
-  cp "$lock" "$venv/installed.txt"
-fi
+venv=$(python/venv.sh python/clients)
 exec "$venv/bin/pytest" -q -p no:cacheprovider python/clients "$@"

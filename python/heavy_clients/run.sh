@@ -5,13 +5,7 @@
 # pytest.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-venv=build/venv-heavy_clients
-lock=python/heavy_clients/requirements.txt
-if ! cmp -s "$lock" "$venv/installed.txt"; then
-  python3 -m venv --clear "$venv"
-  "$venv/bin/pip" install --quiet --no-cache-dir --disable-pip-version-check -r "$lock"
-  cp "$lock" "$venv/installed.txt"
-fi
+venv=$(python/venv.sh python/heavy_clients)
 # Tasks and data are files of this folder: nothing is to be looked for elsewhere.
 export HF_HOME="$PWD/build/hf-home" HF_HUB_OFFLINE=1
 exec "$venv/bin/pytest" -q --disable-warnings -p no:cacheprovider python/heavy_clients "$@"
