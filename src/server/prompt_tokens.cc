@@ -5,8 +5,9 @@
 #include "server/api_error.h"
 
 namespace dbrx {
+namespace {
 
-void check_size(const Services& services, size_t n_bytes, const char* param) {
+void check_bytes(const Services& services, size_t n_bytes, const char* param) {
   const auto context = static_cast<size_t>(services.engine.max_context());
   if (n_bytes <= context * services.max_token_bytes) return;
   throw ApiError(400,
@@ -17,8 +18,6 @@ void check_size(const Services& services, size_t n_bytes, const char* param) {
                  param, "context_length_exceeded");
 }
 
-namespace {
-
 // Whatever it is, it lies in this text: a 500 would only make clients try it again.
 ApiError bad_text(const char* param, const Error& error) {
   return ApiError(400, std::string(param) + ": " + error.what(), param, "invalid_value");
@@ -26,15 +25,23 @@ ApiError bad_text(const char* param, const Error& error) {
 
 }  // namespace
 
+void check_size(const Services& services, std::string_view prompt) {
+  check_bytes(services, prompt.size(), "prompt");
+}
+
+void check_size(const Services& services, const std::vector<ChatMessage>& messages) {
+  size_t n_bytes = 0;
+  for (const ChatMessage& message : messages) n_bytes += message.content.size();
+  check_bytes(services, n_bytes, "messages");
+}
+
 std::vector<int32_t> chat_tokens(const Services& services, const std::vector<ChatMessage>& messages,
                                  bool add_generation_prompt) {
   if (!services.chat_template) {
     throw ApiError(400, "this model has no chat template: use /v1/completions", "messages",
                    "no_chat_template");
   }
-  size_t n_bytes = 0;
-  for (const ChatMessage& message : messages) n_bytes += message.content.size();
-  check_size(services, n_bytes, "messages");
+  check_size(services, messages);
   try {
     return services.chat_template->encode(services.tokenizer, messages, add_generation_prompt);
   } catch (const Error& error) {
@@ -43,7 +50,7 @@ std::vector<int32_t> chat_tokens(const Services& services, const std::vector<Cha
 }
 
 std::vector<int32_t> text_tokens(const Services& services, std::string_view text) {
-  check_size(services, text.size(), "prompt");
+  check_size(services, text);
   try {
     return services.tokenizer.encode(text, Specials::as_tokens);
   } catch (const Error& error) {

@@ -10,8 +10,10 @@
 namespace dbrx {
 
 // A text so long that no tokenization of it fits the context is refused untokenized: megabytes take
-// many seconds of a text worker and gigabytes of memory. Throws ApiError(400) naming param.
-void check_size(const Services& services, size_t n_bytes, const char* param);
+// many seconds of a text worker and gigabytes of memory. Throws ApiError(400).
+void check_size(const Services& services, std::string_view prompt);
+// Of all messages together.
+void check_size(const Services& services, const std::vector<ChatMessage>& messages);
 
 // A conversation through the model's chat template. Throws ApiError(400): there is no template, it
 // refuses the messages, or they can't fit the context.

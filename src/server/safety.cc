@@ -94,9 +94,7 @@ bool is_filtered(const SafetyPolicy& policy, const CompletionRequest& request) {
 
 InputCheck check_input(const Services& services, CompletionRequest& request) {
   InputCheck check;
-  size_t n_bytes = 0;
-  for (const ChatMessage& message : request.messages) n_bytes += message.content.size();
-  check_size(services, n_bytes, "messages");
+  check_size(services, request.messages);
   for (size_t i = 0; i < request.messages.size(); ++i) {
     std::string& text = request.messages[i].content;
     text = check_text(services, text, {.text = i, .in_prompt = false, .finding = {}}, check);
@@ -104,7 +102,7 @@ InputCheck check_input(const Services& services, CompletionRequest& request) {
   for (size_t i = 0; i < request.prompts.size(); ++i) {
     const InputFinding place = {.text = i, .in_prompt = true, .finding = {}};
     if (auto* text = std::get_if<std::string>(&request.prompts[i])) {
-      check_size(services, text->size(), "prompt");
+      check_size(services, *text);
       *text = check_text(services, *text, place, check);
     } else {
       check_ids(services, std::get<std::vector<int32_t>>(request.prompts[i]), place, check);
