@@ -122,7 +122,9 @@ LoadedModel load_for_generation(const ModelFlags& flags, bool needs_chat_templat
                                    " ids, more than vocab_size " +
                                    std::to_string(loaded.config.vocab_size) + " of config.json");
   }
-  loaded.chat_template = ChatTemplate::load(flags.model_dir, flags.chat_template);
+  loaded.tokenizer_config = read_tokenizer_config(flags.model_dir);
+  loaded.chat_template =
+      ChatTemplate::load(flags.model_dir, loaded.tokenizer_config, flags.chat_template);
   if (needs_chat_template && !loaded.chat_template) {
     throw Error(
         Code::invalid_argument,

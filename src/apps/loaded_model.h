@@ -43,6 +43,7 @@ struct LoadedModel {
   std::unique_ptr<Context> context;
   OpenedModel weights;
   std::unique_ptr<Tokenizer> tokenizer;
+  std::string tokenizer_config;  // JSON; empty: the checkpoint has none
   std::optional<ChatTemplate> chat_template;
   std::unique_ptr<Engine> engine;
 };

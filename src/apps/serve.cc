@@ -15,7 +15,6 @@
 #include "apps/commands.h"
 #include "apps/loaded_model.h"
 #include "base/error.h"
-#include "base/mapped_file.h"
 #include "server/server.h"
 #include "tensor/background_verify.h"
 
@@ -112,12 +111,6 @@ std::unique_ptr<BackgroundVerify> start_verify(const LoadedModel& loaded, Server
       });
 }
 
-std::string read_tokenizer_config(const std::string& model_dir) {
-  constexpr size_t kMaxBytes = 16 << 20;
-  const std::filesystem::path path = std::filesystem::path(model_dir) / "tokenizer_config.json";
-  return std::filesystem::exists(path) ? read_text_file(path, kMaxBytes) : "";
-}
-
 int serve(ServeFlags& flags) {
   const auto start = std::chrono::steady_clock::now();
   start_logging(flags.log_level);
@@ -129,7 +122,7 @@ int serve(ServeFlags& flags) {
   LoadedModel loaded = load_for_generation(flags.model, /*needs_chat_template=*/false);
   if (options.model_names.empty()) options.model_names = {directory_name(flags.model.model_dir)};
   options.version = DBRX_VERSION;
-  options.tokenizer_config = read_tokenizer_config(flags.model.model_dir);
+  options.tokenizer_config = loaded.tokenizer_config;
   options.system_fingerprint = fingerprint(loaded, flags.model);
   options.shutdown_timeout =
       std::chrono::milliseconds(static_cast<int64_t>(flags.shutdown_seconds * 1000));

@@ -14,26 +14,29 @@ constexpr size_t kMaxFileBytes = size_t{16} << 20;
 
 }  // namespace
 
+std::string read_tokenizer_config(const std::filesystem::path& model_dir) {
+  const auto path = model_dir / "tokenizer_config.json";
+  return std::filesystem::exists(path) ? read_text_file(path, kMaxFileBytes) : "";
+}
+
 void ChatTemplate::Close::operator()(DbrxTextTemplate* handle) const {
   dbrx_text_template_close(handle);
 }
 
 std::optional<ChatTemplate> ChatTemplate::load(const std::filesystem::path& model_dir,
+                                               const std::string& tokenizer_config,
                                                const std::filesystem::path& template_file) {
-  const auto config_path = model_dir / "tokenizer_config.json";
   const auto source_path =
       template_file.empty() ? model_dir / "chat_template.jinja" : template_file;
-  std::string config;
   std::string source;
   DbrxTextSlice source_slice{nullptr, 0};
-  if (std::filesystem::exists(config_path)) config = read_text_file(config_path, kMaxFileBytes);
   if (!template_file.empty() || std::filesystem::exists(source_path)) {
     source = read_text_file(source_path, kMaxFileBytes);
     source_slice = rust::slice(source);
   }
   DbrxTextTemplate* handle = nullptr;
   const rust::Payload found(
-      dbrx_text_template_open(source_slice, rust::slice(config), &handle),
+      dbrx_text_template_open(source_slice, rust::slice(tokenizer_config), &handle),
       source_slice.data != nullptr ? source_path.string() : model_dir.string());
   if (handle == nullptr) return std::nullopt;
   return ChatTemplate(handle);

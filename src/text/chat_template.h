@@ -21,6 +21,9 @@ struct ChatMessage {
   std::string content;
 };
 
+// The text of tokenizer_config.json; empty where there is none. Throws Error if it can't be read.
+std::string read_tokenizer_config(const std::filesystem::path& model_dir);
+
 // Immutable after load; every const method may be called from several threads. Movable.
 //
 // A template is a program out of the checkpoint. Its steps, recursion and output are bounded, and
@@ -29,9 +32,11 @@ struct ChatMessage {
 class ChatTemplate {
  public:
   // Takes chat_template.jinja, else `chat_template` of tokenizer_config.json (a string, or the
-  // entry "default" of a list); nullopt if the checkpoint has neither. A non-empty `template_file`
-  // replaces both. Throws Error if a file is damaged or the template can't be compiled.
+  // entry "default" of a list), whose text is given; nullopt if the checkpoint has neither. A
+  // non-empty `template_file` replaces both. Throws Error if a file is damaged or the template
+  // can't be compiled.
   static std::optional<ChatTemplate> load(const std::filesystem::path& model_dir,
+                                          const std::string& tokenizer_config,
                                           const std::filesystem::path& template_file = {});
 
   // The prompt's text, as transformers' apply_chat_template prints it. Throws Error:

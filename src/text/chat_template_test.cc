@@ -39,11 +39,16 @@ constexpr const char* kDbrxLike =
 const std::string default_system =
     "<|im_start|>system\nYou are a test — 'brief'.\nNo lyrics.<|im_end|>\n";
 
+std::optional<ChatTemplate> load(const std::filesystem::path& dir,
+                                 const std::filesystem::path& template_file = {}) {
+  return ChatTemplate::load(dir, read_tokenizer_config(dir), template_file);
+}
+
 ChatTemplate from_source(std::string_view source, std::string_view config = "{}") {
   const TemporaryFolder dir;
   dir.write("chat_template.jinja", source);
   dir.write("tokenizer_config.json", config);
-  return ChatTemplate::load(dir.path()).value();
+  return load(dir.path()).value();
 }
 
 std::string render(std::string_view source, const Messages& messages, bool prompt = false) {
@@ -334,30 +339,30 @@ TEST(HostileTemplate, EndsWithAnError) {
 TEST(TemplateLoad, TheJinjaFileGoesBeforeTheConfig) {
   const TemporaryFolder dir;
   const Messages messages = {{"user", "a"}};
-  EXPECT_FALSE(ChatTemplate::load(dir.path()).has_value());
+  EXPECT_FALSE(load(dir.path()).has_value());
   dir.write("tokenizer_config.json", R"({"bos_token": "<b>"})");
-  EXPECT_FALSE(ChatTemplate::load(dir.path()).has_value());
+  EXPECT_FALSE(load(dir.path()).has_value());
   dir.write("tokenizer_config.json",
             R"({"bos_token": "<b>", "chat_template": "config{{ bos_token }}"})");
-  EXPECT_EQ(ChatTemplate::load(dir.path())->render(messages, false), "config<b>");
+  EXPECT_EQ(load(dir.path())->render(messages, false), "config<b>");
   dir.write("chat_template.jinja", "file{{ bos_token }}");
-  EXPECT_EQ(ChatTemplate::load(dir.path())->render(messages, false), "file<b>");
+  EXPECT_EQ(load(dir.path())->render(messages, false), "file<b>");
   const auto other = dir.write("other.jinja", "other{{ bos_token }}");
-  EXPECT_EQ(ChatTemplate::load(dir.path(), other)->render(messages, false), "other<b>");
+  EXPECT_EQ(load(dir.path(), other)->render(messages, false), "other<b>");
 }
 
 TEST(TemplateLoad, OfAListTheDefaultIsTaken) {
   const TemporaryFolder dir;
   dir.write("tokenizer_config.json", R"({"chat_template": [{"name": "rag", "template": "r"},
                                         {"name": "default", "template": "d"}]})");
-  EXPECT_EQ(ChatTemplate::load(dir.path())->render(Messages{{"user", ""}}, false), "d");
+  EXPECT_EQ(load(dir.path())->render(Messages{{"user", ""}}, false), "d");
   dir.write("tokenizer_config.json", R"({"chat_template": [{"name": "rag", "template": "r"}]})");
-  EXPECT_EQ(error_of([&] { ChatTemplate::load(dir.path()); }).first, Code::corrupt);
+  EXPECT_EQ(error_of([&] { load(dir.path()); }).first, Code::corrupt);
 }
 
 TEST(TemplateLoad, DamageIsAnErrorThatNamesTheFile) {
   const TemporaryFolder dir;
-  const auto error = [&] { return error_of([&] { ChatTemplate::load(dir.path()); }); };
+  const auto error = [&] { return error_of([&] { load(dir.path()); }); };
   dir.write("tokenizer_config.json", "{");
   EXPECT_EQ(error().first, Code::corrupt);
   EXPECT_NE(error().second.find("tokenizer_config.json is not valid JSON"), std::string::npos);
@@ -367,8 +372,7 @@ TEST(TemplateLoad, DamageIsAnErrorThatNamesTheFile) {
   dir.write("chat_template.jinja", "{% if %}");
   EXPECT_EQ(error().first, Code::corrupt);
   EXPECT_NE(error().second.find("chat_template.jinja"), std::string::npos) << error().second;
-  EXPECT_EQ(error_of([&] { ChatTemplate::load(dir.path(), dir.path() / "none"); }).first,
-            Code::not_found);
+  EXPECT_EQ(error_of([&] { load(dir.path(), dir.path() / "none"); }).first, Code::not_found);
 }
 
 }  // namespace
