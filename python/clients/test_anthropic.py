@@ -74,6 +74,7 @@ def test_counting_tokens(claude, model):
     ({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}, "messages"),
     ({"messages": [{"role": "system", "content": "a"}]}, "role"),
     ({"stop_sequences": "x"}, "stop_sequences"),
+    ({"stop_sequences": ["x"], "tools": [{"name": "f", "input_schema": {"type": "object"}}]}, "stop_sequences"),
     ({"max_tokens": 0}, "max_tokens"),
 ])
 def test_bad_requests(claude, model, fields, word):

@@ -66,6 +66,7 @@ CompletionRequest parse_anthropic_request(std::string_view body, const ParseOpti
     throw ApiError(400, "max_tokens: this field is required", "max_tokens", "missing_field");
   }
   request.stop.stop = parse_stops(fields);
+  check_stops(request, "stop_sequences");
   request.stream = fields.boolean("stream").value_or(false);
   request.continuous_usage = request.stream;  // its first and last events have usage
   request.sampling = parse_basic_sampling(fields, /*max_temperature=*/1);

@@ -5,8 +5,6 @@
 #include <boost/json.hpp>
 #include <new>
 
-#include "server/openai_params.h"
-
 namespace dbrx {
 namespace json = boost::json;
 namespace {
@@ -24,15 +22,6 @@ std::string_view error_type(int status) {
     default:
       return status >= 500 ? "server_error" : "invalid_request_error";
   }
-}
-
-// The engine's messages begin with the name of the field, when one is at fault.
-std::string leading_parameter(std::string_view message) {
-  std::string_view word = message.substr(0, message.find_first_of(": "));
-  for (const Parameter& parameter : parameter_table()) {
-    if (parameter.name == word) return std::string(word);
-  }
-  return "";
 }
 
 // Databricks' name of the kind of error.
@@ -84,7 +73,7 @@ ApiError current_api_error(const std::string& id) {
   } catch (const ApiError& e) {
     return e;
   } catch (const Error& e) {
-    return to_api_error(e, leading_parameter(e.what()));
+    return to_api_error(e, "");
   } catch (const std::bad_alloc&) {
     return ApiError(503, "out of memory", "", "resource_exhausted");
   } catch (const std::exception& e) {

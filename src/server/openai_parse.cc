@@ -244,6 +244,20 @@ std::vector<std::string> parse_stop_strings(const JsonFields& fields, const std:
   return stops;
 }
 
+void check_stops(const CompletionRequest& request, const std::string& stop_field) {
+  if (!request.grammar) return;
+  const auto refuse = [&](bool asked, const std::string& field, const std::string& why) {
+    if (!asked) return;
+    throw ApiError(400,
+                   field + ": " + why + " the grammar of this answer (" + request.grammar->param +
+                       "): leave it out",
+                   field, "invalid_value");
+  };
+  refuse(!request.stop.stop.empty(), stop_field, "could cut the text before the end of");
+  refuse(request.stop.include_stop, "include_stop_str_in_output",
+         "what stops a text is no part of");
+}
+
 CompletionRequest parse_completion_request(const CompletionRoute& route, std::string_view body,
                                            const ParseOptions& options) {
   const json::value document = parse_json_object(body);
@@ -269,13 +283,7 @@ CompletionRequest parse_completion_request(const CompletionRoute& route, std::st
   request.stop = parse_stop_rules(fields, options.n_ids);
   request.grammar = parse_structured_output(fields, request.ignored);
   if (endpoint == Endpoint::chat) parse_openai_tools(fields, request);
-  if (request.grammar && request.stop.include_stop) {
-    throw ApiError(400,
-                   "include_stop_str_in_output: what stops a text is no part of the grammar that "
-                   "binds this one (" +
-                       request.grammar->param + "): leave it out",
-                   "include_stop_str_in_output", "invalid_value");
-  }
+  check_stops(request, "stop");
   request.seed = fields.integer("seed", kMinInt64, kMaxInt64);
   request.top_logprobs = parse_logprobs(endpoint, fields);
   parse_token_details(fields, request);

@@ -71,6 +71,10 @@ SamplingParams parse_basic_sampling(const JsonFields& fields, double max_tempera
 // The field `name`: a string or a list of them. Throws ApiError(400).
 std::vector<std::string> parse_stop_strings(const JsonFields& fields, const std::string& name);
 
+// Refuses, with ApiError(400), what would end a text in another way than its grammar does; for a
+// request that has both. stop_field: the name of its stop strings.
+void check_stops(const CompletionRequest& request, const std::string& stop_field);
+
 // Throws ApiError(400).
 CompletionRequest parse_completion_request(const CompletionRoute& route, std::string_view body,
                                            const ParseOptions& options);

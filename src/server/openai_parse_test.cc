@@ -117,6 +117,7 @@ TEST(OpenAiParse, RefusesWaysToShowTokensThatCanNotBeHonoured) {
     EXPECT_TRUE(found.starts_with("include_stop_str_in_output|")) << found;
     EXPECT_EQ(chat_refusal(std::string(bound) + R"(, "include_stop_str_in_output": false)"),
               "accepted");
+    EXPECT_TRUE(chat_refusal(std::string(bound) + R"(, "stop": "a")").starts_with("stop|"));
   }
 }
 
