@@ -211,6 +211,14 @@ TEST(Server, ReportsLogprobsOfTheTextInTheFormOfEachRoute) {
   EXPECT_EQ(text_at(logprobs, "/tokens"), R"(["b","c","d"])");
   EXPECT_EQ(text_at(logprobs, "/text_offset"), "[0,1,2]");
   EXPECT_EQ(logprobs.at("token_logprobs").at(0), logprobs.at("top_logprobs").at(0).at("b"));
+  // The token that ends a completion is listed; it has no text.
+  text = json::parse(server.complete(R"({"prompt": "x", "logprobs": 1})").body);
+  EXPECT_EQ(text_at(text, "/choices/0/text"), "yz");
+  const json::value& ended = text.at_pointer("/choices/0/logprobs");
+  EXPECT_EQ(text_at(ended, "/tokens"), R"(["y","z","<|im_end|>"])");
+  EXPECT_EQ(text_at(ended, "/text_offset"), "[0,1,2]");
+  EXPECT_EQ(ended.at("token_logprobs").at(2), ended.at("top_logprobs").at(2).at("<|im_end|>"));
+  EXPECT_NEAR(ended.at("token_logprobs").at(2).to_number<double>(), 0, 1e-6);
   TestAnswer streamed =
       server.complete(R"({"prompt": "a", "logprobs": 0, "max_tokens": 3, "stream": true})");
   EXPECT_EQ(text_at(stream_objects(streamed.body).at(2), "/choices/0/logprobs/text_offset"), "[2]");
