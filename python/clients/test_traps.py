@@ -11,6 +11,7 @@ import pytest
 
 from conftest import ROOT
 from test_raw_http import post
+from test_tools import TOOLS, WEATHER
 
 TRAPS = {
     "max_completion_tokens is ignored, and a text that was cut says `stop`": [
@@ -22,6 +23,7 @@ TRAPS = {
     "seed, stream_options and echo are accepted and not used": [
         "test_the_same_seed_gives_the_same_text", "test_a_streamed_chat_says_the_same_as_a_whole_one",
         "test_the_text_begins_with_the_prompt"],
+    "parallel_tool_calls is accepted and not used": ["test_parallel_calls"],
     "json_object is refused": ["test_an_answer_cut_by_max_tokens_is_a_beginning"],
     "a parameter is taken and dropped": [
         "TEST(OpenAiParams, RefusesKnownParametersUnlessTheyAskForNothing)",
@@ -42,7 +44,13 @@ TRAPS = {
     "clients index choices[0] of a chunk that only has usage": [
         "test_streams_have_no_usage_unless_asked", "test_every_chunk_has_usage"],
     "parameters that work alone do not work together": ["test_features_go_together"],
+    "logprobs are refused beside functions in a stream": ["test_logprobs_of_streamed_calls"],
     "an error names another limit than the one that was met": ["test_an_error_names_the_true_limit"],
+    "bodies of more than a megabyte are not logged": ["test_large_bodies_are_watched_and_logged"],
+    "the guardrails of answers are off in streams": [
+        "test_large_bodies_are_watched_and_logged", "test_an_answer_is_cut_before_a_keyword",
+        "TEST(ServerSafety, ABlockedAnswerEndsBeforeTheFindAndStopsTheEngine)",
+        "TEST(ServerSafety, AMaskedAnswerGoesOn)"],
 }
 
 HELLO = [{"role": "user", "content": "Say hello to the world."}]
@@ -159,6 +167,39 @@ def test_features_go_together(server, path, base, score):
             whole = choice["logprobs"] or {}
             assert texts[choice["index"]] == choice.get("text", choice.get("message", {}).get("content")), body
             assert logprobs[choice["index"]] == whole.get("content", whole.get("token_logprobs", [])), body
+
+
+@pytest.mark.parametrize("choice", ["auto", "required"])
+def test_logprobs_of_streamed_calls(server, choice):
+    """They are of the text that the model wrote, calls included, and those of the whole answer."""
+    body = {"messages": WEATHER, "tools": TOOLS, "tool_choice": choice, "logprobs": True, "top_logprobs": 2,
+            "max_tokens": 60, "temperature": 0}
+    whole = json.loads(post(server, body, "/v1/chat/completions")[2])["choices"][0]
+    name, arguments = (whole["message"]["tool_calls"][0]["function"][key] for key in ("name", "arguments"))
+    tokens = whole["logprobs"]["content"]
+    written = bytes(itertools.chain.from_iterable(token["bytes"] for token in tokens)).decode()
+    assert written.startswith("<tool_call>") and f'"{name}"' in written and arguments in written
+    assert all(len(token["top_logprobs"]) == 2 for token in tokens)
+    status, _, data = post(server, {**body, "stream": True}, "/v1/chat/completions")
+    assert status == 200 and in_pieces(data)[1] == {0: tokens}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_large_bodies_are_watched_and_logged(start_server, stream):
+    """The answer and the question of a request of more than a megabyte go through the filters, in streams too."""
+    watched = start_server("--safety-pii", "mask")
+    mail = "ann.lee@example.com"
+    body = {"messages": [{"role": "user", "content": f"Who is {mail}?"}], "guided_choice": [f"Ask {mail}."],
+            "max_tokens": 60, "stream": stream, "enable_safety_filter": True, "metadata": {"note": "x" * 1_500_000}}
+    status, _, data = post(watched, body, "/v1/chat/completions", {"x-request-id": "large"}.items())
+    assert status == 200 and mail.encode() not in data
+    if stream:
+        assert in_pieces(data)[0] == {0: "Ask [EMAIL]."}
+    else:
+        assert json.loads(data)["choices"][0]["message"]["content"] == "Ask [EMAIL]."
+    assert data.count(b'"category":"email"') == 2  # of the question, of the answer
+    watched.stop()
+    assert any(line.rstrip().endswith(" large") and "chat/completions 200" in line for line in watched.log)
 
 
 @pytest.mark.parametrize("path, body, words", [
