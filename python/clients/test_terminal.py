@@ -207,6 +207,24 @@ def test_a_benchmark_reports_rows_with_shares_that_can_be_compared(tmp_path):
     assert run("bench").returncode == 1
 
 
+def test_a_benchmark_takes_lists_of_what_it_varies(tmp_path):
+    report = tmp_path / "report.json"
+    made = run("bench", "--model", MODEL, "--rounds", "1", "--test", "decode,layer,kernel,start", "--sequences", "2", "--prefill", "4",
+               "--context", "0,64", "--kernel-rows", "1,3", "--kv-cache-dtype", "int8", "--json", report)
+    assert made.returncode == 0, made.stderr
+    rows = json.loads(report.read_text())["rows"]
+    assert {(r["test"], r["sequences"], r["tokens"], r["context"]) for r in rows if r["test"] in ("decode", "layer")} == {
+        ("decode", 2, 2, 0), ("decode", 2, 2, 64), ("layer", 2, 2, 0), ("layer", 2, 2, 64), ("layer", 1, 4, 0), ("layer", 1, 4, 64)}
+    assert {r["tokens"] for r in rows if r["test"] == "kernel"} == {1, 3}
+    assert {r["shape"] for r in rows if r["test"] == "start"} == {"warm ready", "warm token", "cold ready", "cold token"}
+
+
+@pytest.mark.parametrize("flag", [("--layers", "2"), ("--vocab", "64"), ("--format", "int8"), ("--routing", "zipf")])
+def test_a_flag_of_the_synthetic_model_is_refused_beside_a_real_one(flag):
+    refused = run("bench", "--model", MODEL, *flag)
+    assert refused.returncode != 0 and flag[0] in refused.stderr and "--model" in refused.stderr
+
+
 @pytest.mark.parametrize("command", ["serve", "chat", "inspect", "tokenize"])
 def test_a_missing_model_directory_is_named(command):
     result = subprocess.run([BINARY, command, "--model", "/no/such/model"], capture_output=True, text=True,

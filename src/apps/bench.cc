@@ -355,9 +355,11 @@ CommandMain setup_bench(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--layers", flags->n_layers, "of the synthetic model")
       ->check(CLI::Range(1, 384))
+      ->excludes(model)
       ->capture_default_str();
   app.add_option("--vocab", flags->vocab_size, "of the synthetic model")
       ->check(CLI::Range(32, 1 << 20))
+      ->excludes(model)
       ->capture_default_str();
   app.add_option("--format", flags->formats, "of the synthetic experts: int4, int8, bf16")
       ->delimiter(',')
