@@ -28,6 +28,7 @@ TRAPS = {
     "a parameter is taken and dropped": [
         "TEST(OpenAiParams, RefusesKnownParametersUnlessTheyAskForNothing)",
         "test_unknown_parameters_are_named_in_a_header", "test_strict_servers_refuse_unknown_parameters"],
+    "the key guards some routes and not others": ["TEST(ApiKeys, EveryRouteWantsOneButHealthAndPing)"],
     "an error is a flat object or a string": [
         "test_every_error_is_an_object", "test_errors_have_both_shapes",
         "TEST(OpenAiFormat, MakesErrorsThatSdksUnderstand)"],

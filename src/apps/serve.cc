@@ -25,6 +25,7 @@ struct ServeFlags {
   ModelFlags model;
   ServerOptions server;
   SafetyFlags safety;
+  std::vector<std::string> api_keys;
   std::string log_level = "info";
   double shutdown_seconds = 30;
   bool verify = false;
@@ -49,6 +50,7 @@ void start_logging(const std::string& level) {
 }
 
 void print_welcome(const ServerOptions& options, uint16_t port, bool has_chat_template) {
+  const char* key = options.keys.empty() ? "" : "-H 'Authorization: Bearer YOUR_KEY' ";
   const std::string host = options.host == "0.0.0.0" || options.host == "::" ? "127.0.0.1"
                            : options.host.find(':') != std::string::npos ? "[" + options.host + "]"
                                                                          : options.host;
@@ -56,15 +58,15 @@ void print_welcome(const ServerOptions& options, uint16_t port, bool has_chat_te
   std::printf("dbrx serves %s at %s\n", options.model_names.front().c_str(), url.c_str());
   if (has_chat_template) {
     std::printf(
-        "try: curl -N %s/v1/chat/completions -H 'Content-Type: application/json' -d "
+        "try: curl -N %s/v1/chat/completions %s-H 'Content-Type: application/json' -d "
         "'{\"messages\": [{\"role\": \"user\", \"content\": \"Who are you?\"}], \"stream\": "
         "true}'\n",
-        url.c_str());
+        url.c_str(), key);
   } else {
     std::printf(
-        "try: curl -N %s/v1/completions -H 'Content-Type: application/json' -d "
+        "try: curl -N %s/v1/completions %s-H 'Content-Type: application/json' -d "
         "'{\"prompt\": \"Once upon a time\", \"stream\": true}'\n",
-        url.c_str());
+        url.c_str(), key);
   }
   std::fflush(stdout);
 }
@@ -117,6 +119,7 @@ int serve(ServeFlags& flags) {
   raise_descriptor_limit(flags.server.max_connections);
   ServerOptions& options = flags.server;
   options.safety = make_safety_policy(flags.safety);
+  for (const std::string& key : flags.api_keys) options.keys.add(key);
   BoundPort port(options.host, options.port);  // before the weights, which take their time
   if (flags.verify) require_checksums(flags.model.model_dir);
   LoadedModel loaded = load_for_generation(flags.model, /*needs_chat_template=*/false);
@@ -129,9 +132,10 @@ int serve(ServeFlags& flags) {
   const bool has_chat_template = loaded.chat_template.has_value();
   Server server(options, *loaded.engine, *loaded.tokenizer, std::move(loaded.chat_template));
   server.listen(port);
-  if (!is_loopback(options.host)) {
+  if (!is_loopback(options.host) && options.keys.empty()) {
     spdlog::warn(
-        "listening on {} without keys: everybody who reaches this machine can use the model",
+        "listening on {} without keys (--api-key): everybody who reaches this machine can use the "
+        "model",
         options.host);
   }
   const double seconds =
@@ -162,6 +166,10 @@ CommandMain setup_serve(CLI::App& app) {
   app.add_option("-p,--port", server.port, "0: any free port")->capture_default_str();
   app.add_option("--served-model-name", server.model_names,
                  "names that requests may use (default: the directory's)");
+  app.add_option("--api-key", flags->api_keys,
+                 "key that requests must have (may be given again); every user of the machine can "
+                 "see a command's arguments, not its environment")
+      ->envname("DBRX_API_KEY");
   app.add_option("--body-limit", server.body_limit, "largest request body, in bytes")
       ->check(CLI::Range(size_t{1024}, size_t{1} << 34))
       ->capture_default_str();

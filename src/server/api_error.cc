@@ -102,6 +102,7 @@ HttpResponse error_response(const ApiError& error) {
   response.headers.push_back({"Content-Type", "application/json"});
   // One second: short enough not to idle a free server, long enough not to storm a busy one.
   if (error.status == 429 || error.status == 503) response.headers.push_back({"Retry-After", "1"});
+  if (error.status == 401) response.headers.push_back({"WWW-Authenticate", "Bearer"});
   response.body = error_json(error);
   return response;
 }

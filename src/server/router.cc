@@ -33,9 +33,13 @@ void Router::handle(std::shared_ptr<const HttpRequest> request,
   for (const Route& route : routes_) {
     std::optional<std::string> rest = match(route, path);
     if (!rest) continue;
-    if (route.method == method) return route.handler({request, reply, std::move(*rest)});
+    if (route.method == method) {
+      if (!route.is_public) keys_.require(*request);
+      return route.handler({request, reply, std::move(*rest)});
+    }
     allowed += route.method + (route.method == "GET" ? ", HEAD, " : ", ");
   }
+  if (method != "OPTIONS") keys_.require(*request);
   if (allowed.empty()) {
     throw ApiError(404,
                    "there is nothing at " + sanitize_token(request->path(), 200) +

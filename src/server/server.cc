@@ -100,7 +100,7 @@ struct Server::State {
                  .unknown_names = {},
                  .safety = options.safety},
         watch(engine, options.stall_timeout),
-        router(make_routes()),
+        router(make_routes(), options.keys),
         http(http_options(options),
              [this](auto request, auto reply) {
                router.handle(std::move(request), std::move(reply));
@@ -137,13 +137,13 @@ std::vector<Route> Server::State::make_routes() {
   std::vector<Route> routes = {
       {"GET", "/", "this page", [this](const Call& call) { call.reply->send(index()); }},
       {"GET", "/health", "200 while the engine gets on and its weights are sound, else 503",
-       [this](const Call& call) { call.reply->send(health()); }},
+       [this](const Call& call) { call.reply->send(health()); }, /*is_public=*/true},
       {"GET", "/version", "the program's version",
        [this](const Call& call) {
          call.reply->send(json_response({{"version", json::string(options.version)}}));
        }},
-      {"GET", "/ping", "the same, as SageMaker asks",
-       [this](const Call& call) { call.reply->send(health()); }},
+      {"GET", "/ping", "/health, as SageMaker asks",
+       [this](const Call& call) { call.reply->send(health()); }, /*is_public=*/true},
       {"POST", "/tokenize", "the tokens of a prompt or a conversation",
        [this](const Call& call) { handle_tokenize(services, call.request, call.reply); }},
       {"POST", "/detokenize", "the text of tokens",

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "server/api_keys.h"
 #include "server/bound_port.h"
 #include "server/safety.h"
 #include "text/chat_template.h"
@@ -25,6 +26,7 @@ struct ServerOptions {
   std::string system_fingerprint;        // empty: null in answers
   std::string tokenizer_config;          // JSON, for /tokenizer_info; empty: 404
 
+  ApiKeys keys = {};         // none: everybody may use it
   SafetyPolicy safety = {};  // none
 
   bool strict_params = false;  // refuse unknown parameters instead of naming them in a header
