@@ -2,6 +2,7 @@
 // engine, no sockets. Each method of a stream returns whole events, or nothing.
 #pragma once
 
+#include <boost/json.hpp>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -22,10 +23,11 @@ namespace dbrx {
 // What all objects of one answer have in common.
 struct AnswerHead {
   Endpoint endpoint = Endpoint::chat;
-  std::string id;       // "chatcmpl-..." or "cmpl-..."
+  std::string id;       // "chatcmpl-...", "cmpl-...", ...
   int64_t created = 0;  // seconds since 1970
   std::string model;
   std::string system_fingerprint;
+  boost::json::object echoed = {};  // of CompletionRequest
 };
 
 // What a chunk says about usage.

@@ -11,6 +11,7 @@
 #include "server/completion_requests.h"
 #include "server/http_text.h"
 #include "server/npy.h"
+#include "server/responses_parse.h"
 
 namespace dbrx {
 namespace {
@@ -30,6 +31,7 @@ uint64_t draw_seed() { return std::stoull(random_hex(16), nullptr, 16) & ((1ULL 
 
 std::string id_prefix(const CompletionRequest& request) {
   if (request.dialect == Dialect::anthropic) return "msg_";
+  if (request.dialect == Dialect::responses) return "resp_";
   const std::string kind = request.endpoint == Endpoint::chat ? "chatcmpl" : "cmpl";
   return kind + (request.dialect == Dialect::databricks ? "_" : "-");
 }
@@ -48,6 +50,15 @@ std::string routed_experts_text(const ModelConfig& config, std::span<const uint1
   const auto k = static_cast<size_t>(config.top_k);
   return base64(npy_file(ids, {ids.size() / (n_layers * k), n_layers, k},
                          static_cast<uint16_t>(config.n_experts - 1)));
+}
+
+CompletionRequest parse_request(const CompletionRoute& route, std::string_view body,
+                                const ParseOptions& options) {
+  if (route.dialect == Dialect::responses) return parse_responses_request(body, options);
+  if (route.dialect == Dialect::anthropic) {
+    return parse_anthropic_request(body, options, /*count_only=*/false);
+  }
+  return parse_completion_request(route, body, options);
 }
 
 ApiError shutting_down() {
@@ -88,9 +99,7 @@ void Completion::cancel() {
 }
 
 void Completion::parse(const CompletionRoute& route, std::string_view body) {
-  request_ = route.dialect == Dialect::anthropic
-                 ? parse_anthropic_request(body, services_.parse, /*count_only=*/false)
-                 : parse_completion_request(route, body, services_.parse);
+  request_ = parse_request(route, body, services_.parse);
   std::string model = services_.require_model(request_.model);
   services_.unknown_names.log_new(request_.ignored);
   filtered_ = is_filtered(services_.safety, request_);
@@ -98,7 +107,8 @@ void Completion::parse(const CompletionRoute& route, std::string_view body) {
            .id = id_prefix(request_) + random_hex(32),
            .created = seconds_now(),
            .model = std::move(model),
-           .system_fingerprint = services_.system_fingerprint};
+           .system_fingerprint = services_.system_fingerprint,
+           .echoed = std::move(request_.echoed)};
   format_ = make_answer_format(request_.dialect, head_);
   seed_ = request_.seed ? static_cast<uint64_t>(*request_.seed) : draw_seed();
 }
@@ -351,9 +361,13 @@ void Completion::stream_event(int32_t index, const Event& event,
   std::string logprobs, experts;
   if (request_.top_logprobs && !tokens.empty()) {
     const LogprobsFormat format = logprobs_format();
-    logprobs = head_.endpoint == Endpoint::chat
-                   ? format.chat(tokens)
-                   : format.completions({}, 0, tokens, choice.text_offset);
+    if (head_.endpoint == Endpoint::completions) {
+      logprobs = format.completions({}, 0, tokens, choice.text_offset);
+    } else if (request_.dialect == Dialect::responses) {
+      logprobs = format.list(tokens);
+    } else {
+      logprobs = format.chat(tokens);
+    }
     piece.logprobs = logprobs;
   }
   std::vector<int32_t> ids;

@@ -1,4 +1,4 @@
-// One call for a chat or text completion, in either dialect, from the body to the last byte:
+// One call for a chat or text completion, in any dialect, from the body to the last byte:
 // start() on a text worker, receive() on the engine thread, the rest on the I/O thread.
 //
 // Who keeps whom alive: the engine its requests, their sinks this object, this object the reply.

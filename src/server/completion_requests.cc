@@ -30,7 +30,8 @@ std::vector<std::vector<int32_t>> tokenize(const Services& services,
                                            const CompletionRequest& request) {
   std::vector<std::vector<int32_t>> prompts;
   if (request.endpoint == Endpoint::chat) {
-    prompts.push_back(chat_tokens(services, request.messages, /*add_generation_prompt=*/true));
+    prompts.push_back(chat_tokens(services, request.messages, /*add_generation_prompt=*/true,
+                                  request.names.messages));
   }
   for (const Prompt& prompt : request.prompts) {
     const auto* text = std::get_if<std::string>(&prompt);
@@ -53,12 +54,15 @@ StopRules stop_rules(const Services& services, const CompletionRequest& request,
   const int64_t room = context - n_prompt;
   bool chat = request.endpoint == Endpoint::chat;
   if (room < 1 || request.max_tokens.value_or(1) > room) {
+    const std::string limit = request.names.max_tokens;
     std::string message = "the context of this model is " + std::to_string(context) +
                           " tokens; the prompt has " + std::to_string(n_prompt);
-    message += room < 1 ? ", which leaves no room for an answer: shorten it"
-                        : " and max_tokens asks for " + std::to_string(*request.max_tokens) +
-                              ": shorten the prompt or lower max_tokens to " + std::to_string(room);
-    throw ApiError(400, message, chat ? "messages" : "prompt", "context_length_exceeded");
+    message += room < 1
+                   ? ", which leaves no room for an answer: shorten it"
+                   : " and " + limit + " asks for " + std::to_string(*request.max_tokens) +
+                         ": shorten the prompt or lower " + limit + " to " + std::to_string(room);
+    throw ApiError(400, message, chat ? request.names.messages : "prompt",
+                   "context_length_exceeded");
   }
   int64_t fallback = chat ? room : std::min(room, kDefaultCompletionTokens);
   rules.max_tokens = request.max_tokens.value_or(fallback);
@@ -112,8 +116,9 @@ void check_answer_size(const CompletionRequest& wanted, const Requests& requests
   throw ApiError(400,
                  "stream: the answer may have " + std::to_string(size) +
                      " tokens and alternatives, more than the " + std::to_string(kMaxWholeAnswer) +
-                     " of one that is sent as a whole: set stream to true, lower max_tokens, n or "
-                     "the number of logprobs, or leave out return_routed_experts",
+                     " of one that is sent as a whole: set stream to true, lower " +
+                     wanted.names.max_tokens +
+                     ", n or the number of logprobs, or leave out return_routed_experts",
                  "stream", "invalid_value");
 }
 

@@ -52,15 +52,20 @@ HttpResponse list_endpoints(const Services& services) {
 
 }  // namespace
 
-std::vector<Route> databricks_routes(Services& services, std::function<void()> admit) {
+std::vector<Route> databricks_routes(Services& services, const std::function<void()>& admit) {
   // The model is named in the path, or else in the body.
-  const auto query = [&services, admit = std::move(admit)](std::optional<Endpoint> endpoint) {
+  const auto query = [&services, admit](std::optional<Endpoint> endpoint) {
     return [&services, admit, endpoint](const Call& call) {
       admit();
       handle_completion(services,
                         {.endpoint = endpoint, .dialect = Dialect::databricks, .model = call.rest},
                         call.request, call.reply);
     };
+  };
+  const auto respond = [&services, admit](const Call& call) {
+    admit();
+    handle_completion(services, {.endpoint = Endpoint::chat, .dialect = Dialect::responses},
+                      call.request, call.reply);
   };
   return {
       {"POST", "/serving-endpoints/chat/completions", "as /v1/chat/completions, for Databricks",
@@ -69,6 +74,8 @@ std::vector<Route> databricks_routes(Services& services, std::function<void()> a
        query(Endpoint::completions)},
       {"POST", "/serving-endpoints/v1/chat/completions", "the same", query(Endpoint::chat)},
       {"POST", "/serving-endpoints/v1/completions", "the same", query(Endpoint::completions)},
+      {"POST", "/serving-endpoints/responses", "as /v1/responses", respond},
+      {"POST", "/serving-endpoints/v1/responses", "the same", respond},
       {"POST", "/serving-endpoints/{name}/invocations", "messages or a prompt to a model",
        query(std::nullopt)},
       {"GET", "/api/2.0/serving-endpoints", "the models served, as endpoints",

@@ -10,6 +10,6 @@
 namespace dbrx {
 
 // services outlives the routes; `admit` throws ApiError while no answers can be given.
-std::vector<Route> databricks_routes(Services& services, std::function<void()> admit);
+std::vector<Route> databricks_routes(Services& services, const std::function<void()>& admit);
 
 }  // namespace dbrx

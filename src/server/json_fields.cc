@@ -47,6 +47,11 @@ json::value parse_json(std::string_view text) {
   return parser.release();
 }
 
+void add_field(std::string& object, std::string_view name, std::string_view value) {
+  object.back() = ',';
+  object.append("\"").append(name).append("\":").append(value).append("}");
+}
+
 std::string excerpt(const json::value& value, size_t limit) {
   if (value.is_double()) return plain_number(value.get_double());
   std::string text;

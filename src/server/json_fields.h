@@ -33,6 +33,9 @@ inline boost::json::string to_json(std::string_view text) {
   return boost::json::string(boost::json::string_view(text));
 }
 
+// Adds a field to the text of an object that is not empty; its value is JSON text.
+void add_field(std::string& object, std::string_view name, std::string_view value);
+
 // The value as JSON text, cut at a character near `limit` bytes.
 std::string excerpt(const boost::json::value& value, size_t limit = 60);
 
@@ -43,6 +46,7 @@ class JsonFields {
   explicit JsonFields(const boost::json::object& object, std::string prefix = "")
       : object_(object), prefix_(std::move(prefix)) {}
 
+  const boost::json::object& object() const { return object_; }
   const boost::json::value* find(std::string_view name) const;
   std::string full_name(std::string_view name) const { return prefix_ + std::string(name); }
 

@@ -13,12 +13,6 @@ namespace dbrx {
 namespace json = boost::json;
 namespace {
 
-int64_t count_characters(std::string_view text) {
-  int64_t n = 0;
-  for (char c : text) n += (static_cast<unsigned char>(c) & 0xC0) != 0x80;
-  return n;
-}
-
 json::array byte_list(std::string_view bytes) {
   json::array list;
   for (char c : bytes) list.push_back(static_cast<unsigned char>(c));
@@ -66,8 +60,8 @@ json::object LogprobsFormat::chat_token(int32_t id, float logprob) const {
   return object;
 }
 
-std::string LogprobsFormat::chat(std::span<const TokenInfo> tokens) const {
-  std::string content = "[";
+std::string LogprobsFormat::list(std::span<const TokenInfo> tokens) const {
+  std::string list = "[";
   for (const TokenInfo& token : tokens) {
     json::object entry = chat_token(token.id, token.logprob);
     json::array top;
@@ -75,9 +69,13 @@ std::string LogprobsFormat::chat(std::span<const TokenInfo> tokens) const {
       top.push_back(chat_token(other.id, other.logprob));
     }
     entry["top_logprobs"] = std::move(top);
-    append_item(content, json::serialize(entry));
+    append_item(list, json::serialize(entry));
   }
-  return "{\"content\":" + content + "]}";
+  return list + "]";
+}
+
+std::string LogprobsFormat::chat(std::span<const TokenInfo> tokens) const {
+  return "{\"content\":" + list(tokens) + "}";
 }
 
 std::string LogprobsFormat::name(int32_t id) const {

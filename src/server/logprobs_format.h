@@ -12,7 +12,7 @@
 
 namespace dbrx {
 
-// Writes the logprobs objects of both endpoints, as JSON texts: answers with many of them are
+// Writes the logprobs of all endpoints, as JSON texts: answers with many of them are
 // large, and a tree of JSON values many times as large.
 class LogprobsFormat {
  public:
@@ -20,7 +20,9 @@ class LogprobsFormat {
   explicit LogprobsFormat(const Tokenizer& tokenizer, bool by_id = false)
       : tokenizer_(tokenizer), by_id_(by_id) {}
 
-  // {"content": [{"token", "logprob", "bytes", "top_logprobs"}]}
+  // [{"token", "logprob", "bytes", "top_logprobs"}]
+  std::string list(std::span<const TokenInfo> tokens) const;
+  // {"content": list}
   std::string chat(std::span<const TokenInfo> tokens) const;
   // {"tokens", "token_logprobs", "top_logprobs", "text_offset"} of an echoed prompt (n_top of its
   // alternatives) and generated tokens; offsets count characters, from text_offset on, which is

@@ -19,12 +19,6 @@ std::string_view finish_name(const ChoiceEnd& end) {
   return end.has_calls ? "tool_calls" : "stop";
 }
 
-// Adds a field to the text of an object that is not empty; its value is JSON text.
-void add_field(std::string& object, std::string_view name, std::string_view value) {
-  object.back() = ',';
-  object.append("\"").append(name).append("\":").append(value).append("}");
-}
-
 std::string id_list(std::span<const int32_t> ids) {
   std::string list = "[";
   for (const int32_t id : ids) list.append(list.size() > 1 ? "," : "").append(std::to_string(id));

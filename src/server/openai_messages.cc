@@ -88,14 +88,10 @@ ToolCall parse_call(const json::value& value, const std::string& name) {
   const JsonFields inner(function->get_object(), name + ".function.");
   const std::optional<std::string> called = inner.string("name");
   if (!called) bad_value(name, expected, value);
-  const std::string arguments = inner.string("arguments").value_or("{}");
-  boost::system::error_code error;
-  const json::value parsed = json::parse(arguments, error);
-  if (error || !parsed.is_object()) {
-    bad_value(inner.full_name("arguments"), "a JSON object as text", json::string(arguments));
-  }
-  return {
-      .id = fields.string("id").value_or(""), .name = *called, .arguments = prompt_json(parsed)};
+  return {.id = fields.string("id").value_or(""),
+          .name = *called,
+          .arguments = parse_arguments(inner.string("arguments").value_or("{}"),
+                                       inner.full_name("arguments"))};
 }
 
 std::vector<ToolCall> parse_calls(const JsonFields& message) {
@@ -162,11 +158,19 @@ std::string parse_message_content(const JsonFields& message, const std::string& 
   return text;
 }
 
-const json::array& message_list(const JsonFields& fields, int64_t max_context) {
-  const json::value* value = fields.find("messages");
-  if (!value) throw ApiError(400, "messages: this field is required", "messages", "missing_field");
+std::string parse_arguments(const std::string& text, const std::string& param) {
+  boost::system::error_code error;
+  const json::value parsed = json::parse(text, error);
+  if (error || !parsed.is_object()) bad_value(param, "a JSON object as text", json::string(text));
+  return prompt_json(parsed);
+}
+
+const json::array& message_list(const JsonFields& fields, int64_t max_context,
+                                const std::string& name) {
+  const json::value* value = fields.find(name);
+  if (!value) throw ApiError(400, name + ": this field is required", name, "missing_field");
   if (!value->is_array() || value->get_array().empty()) {
-    bad_value("messages", "a list of at least one message", *value);
+    bad_value(name, "a list of at least one message", *value);
   }
   const size_t n_messages = value->get_array().size();
   if (n_messages > static_cast<size_t>(max_context)) {
@@ -174,7 +178,7 @@ const json::array& message_list(const JsonFields& fields, int64_t max_context) {
                    "the context of this model is " + std::to_string(max_context) +
                        " tokens; there are " + std::to_string(n_messages) +
                        " messages, each of at least one token: send fewer",
-                   "messages", "context_length_exceeded");
+                   name, "context_length_exceeded");
   }
   return value->get_array();
 }

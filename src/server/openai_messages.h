@@ -42,7 +42,12 @@ std::vector<ChatMessage> parse_messages(const JsonFields& fields, int64_t max_co
                                         std::vector<std::string>& ignored);
 
 // The list itself: at least one message, none of them read yet. Throws ApiError(400).
-const boost::json::array& message_list(const JsonFields& fields, int64_t max_context);
+const boost::json::array& message_list(const JsonFields& fields, int64_t max_context,
+                                       const std::string& name = "messages");
+
+// The arguments of an earlier call: JSON text of an object, as prompt_json writes it. Throws
+// ApiError(400) naming param.
+std::string parse_arguments(const std::string& text, const std::string& param);
 
 // The field `content` of one of them: a string, or text parts, which are joined by newlines.
 std::string parse_message_content(const JsonFields& message, const std::string& role,

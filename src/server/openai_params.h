@@ -13,8 +13,9 @@ namespace dbrx {
 
 enum class Endpoint { chat, completions };
 
-// Whose habits an answer has: OpenAI's and vLLM's, Databricks', or Anthropic's.
-enum class Dialect { openai, databricks, anthropic };
+// Whose habits an answer has: those of OpenAI's and vLLM's completions, Databricks', Anthropic's,
+// or of OpenAI's Responses.
+enum class Dialect { openai, databricks, anthropic, responses };
 
 enum class Support {
   used,       // does what it says

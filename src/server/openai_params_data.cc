@@ -84,7 +84,7 @@ constexpr Parameter kTable[] = {
     {"dataframe_split", R, R, "[]", "send messages or prompt"},
     {"instances", R, R, "[]", "send messages or prompt"},
     {"inputs", R, R, "[]", "send messages or prompt"},
-    {"input", R, R, "[]", "send messages or prompt"},
+    {"input", R, R, "[]", "send messages or prompt, or input to /v1/responses"},
 
     {"store", R, R},
     {"service_tier", R, R, R"(["auto", "default"])"},

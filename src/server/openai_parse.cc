@@ -223,6 +223,20 @@ SamplingParams parse_basic_sampling(const JsonFields& fields, double max_tempera
   return p;
 }
 
+void parse_generation(const JsonFields& fields, const ParseOptions& options,
+                      CompletionRequest& request) {
+  request.sampling = parse_sampling(fields, options.n_ids);
+  request.stop = parse_stop_rules(fields, options.n_ids);
+  request.seed = fields.integer("seed", kMinInt64, kMaxInt64);
+  request.skip_special_tokens = fields.boolean("skip_special_tokens").value_or(true);
+  request.priority =
+      static_cast<int32_t>(fields
+                               .integer("priority", std::numeric_limits<int32_t>::min(),
+                                        std::numeric_limits<int32_t>::max())
+                               .value_or(0));
+  request.safety_field = parse_safety(fields);
+}
+
 std::vector<std::string> parse_stop_strings(const JsonFields& fields, const std::string& name) {
   const json::value* value = fields.find(name);
   if (!value) return {};
@@ -279,21 +293,12 @@ CompletionRequest parse_completion_request(const CompletionRoute& route, std::st
   parse_prompt_logprobs(fields, request);
   request.max_tokens = parse_max_tokens(fields, request.echo ? 0 : 1);
   request.n = parse_n(fields, request.prompts.size(), options);
-  request.sampling = parse_sampling(fields, options.n_ids);
-  request.stop = parse_stop_rules(fields, options.n_ids);
+  parse_generation(fields, options, request);
   request.grammar = parse_structured_output(fields, request.ignored);
-  if (endpoint == Endpoint::chat) parse_openai_tools(fields, request);
+  if (endpoint == Endpoint::chat) parse_openai_tools(fields, ToolForm::nested, request);
   check_stops(request, "stop");
-  request.seed = fields.integer("seed", kMinInt64, kMaxInt64);
   request.top_logprobs = parse_logprobs(endpoint, fields);
   parse_token_details(fields, request);
-  request.skip_special_tokens = fields.boolean("skip_special_tokens").value_or(true);
-  request.priority =
-      static_cast<int32_t>(fields
-                               .integer("priority", std::numeric_limits<int32_t>::min(),
-                                        std::numeric_limits<int32_t>::max())
-                               .value_or(0));
-  request.safety_field = parse_safety(fields);
   parse_stream(fields, request);
   parse_truncation(fields, request);
   if (route.dialect == Dialect::databricks) add_databricks_habits(fields, request);

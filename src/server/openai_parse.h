@@ -34,9 +34,17 @@ struct CompletionRoute {
   std::string model = {};  // named in the path; empty: by the body
 };
 
+// Fields that dialects name differently, for messages to clients.
+struct FieldNames {
+  const char* messages = "messages";
+  const char* max_tokens = "max_tokens";
+  const char* logprobs = "logprobs";
+};
+
 struct CompletionRequest {
   Endpoint endpoint = Endpoint::chat;
   Dialect dialect = Dialect::openai;
+  FieldNames names;
   std::optional<std::string> model;
   std::vector<ChatMessage> messages;  // chat
   std::vector<Prompt> prompts;        // completions; at least one
@@ -63,10 +71,16 @@ struct CompletionRequest {
   std::optional<int64_t> truncate_prompt;
   std::string safety_field;          // the one that asks for the safety filters; empty: none does
   std::vector<std::string> ignored;  // names of unknown fields
+  boost::json::object echoed;        // members of a Responses answer that repeat the request
 };
 
 // temperature, top_p and top_k, which all dialects have. Throws ApiError(400).
 SamplingParams parse_basic_sampling(const JsonFields& fields, double max_temperature);
+
+// The fields that say how tokens are drawn and when the answer ends (but for its length), with
+// which priority it runs and whether filters watch it. Throws ApiError(400).
+void parse_generation(const JsonFields& fields, const ParseOptions& options,
+                      CompletionRequest& request);
 
 // The field `name`: a string or a list of them. Throws ApiError(400).
 std::vector<std::string> parse_stop_strings(const JsonFields& fields, const std::string& name);

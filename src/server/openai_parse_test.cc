@@ -2,14 +2,12 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
-#include <iterator>
 #include <limits>
 #include <set>
-#include <sstream>
 
 #include "server/anthropic_parse.h"
 #include "server/api_error.h"
+#include "server/api_page.h"
 #include "server/json_fields.h"
 
 namespace dbrx {
@@ -375,17 +373,6 @@ TEST(OpenAiParams, RefusesKnownParametersUnlessTheyAskForNothing) {
   EXPECT_NE(chat_refusal(R"("prompt": "a")").find("/v1/completions"), std::string::npos);
 }
 
-// What stands in backquotes.
-std::set<std::string> quoted_names(const std::string& text) {
-  std::set<std::string> names;
-  std::istringstream pieces(text);
-  std::string outside, inside;
-  while (std::getline(pieces, outside, '`') && std::getline(pieces, inside, '`')) {
-    names.insert(inside);
-  }
-  return names;
-}
-
 std::set<std::string> names_in_table(Support support) {
   std::set<std::string> names;
   for (const Parameter& p : parameter_table()) {
@@ -397,28 +384,19 @@ std::set<std::string> names_in_table(Support support) {
 }
 
 TEST(OpenAiParams, AreThoseOfTheDocumentation) {
-  std::ifstream file("docs/api.md");
-  ASSERT_TRUE(file) << "run the tests in the repository's root";
-  const std::string page{std::istreambuf_iterator<char>(file), {}};
+  const std::string page = api_page();
+  ASSERT_FALSE(page.empty()) << "run the tests in the repository's root";
   auto section = [&](const std::string& title, const std::string& first) {
     const size_t begin = page.find(first, page.find("\n### " + title + "\n"));
     return page.substr(begin, page.find("\n### ", begin) - begin);
   };
-  std::string first_cells;
-  const std::string used = section("Used", "\n| `");
-  for (size_t at = 0; (at = used.find("\n| `", at)) != std::string::npos;) {
-    const size_t end = used.find(" |", at + 3);
-    first_cells += used.substr(at, end - at);
-    at = end;
-  }
-  EXPECT_EQ(quoted_names(first_cells), names_in_table(Support::used));
+  EXPECT_EQ(names_of_rows(section("Used", "\n| `")), names_in_table(Support::used));
   EXPECT_EQ(quoted_names(section("Without effect", "\n\n")), names_in_table(Support::no_effect));
   EXPECT_EQ(quoted_names(section("Refused", "\n* ")), names_in_table(Support::refused));
 }
 
 TEST(AnthropicParams, AreThoseOfTheDocumentation) {
-  std::ifstream file("docs/api.md");
-  const std::string page{std::istreambuf_iterator<char>(file), {}};
+  const std::string page = api_page();
   const size_t begin = page.find("\n## Anthropic\n");
   const std::string section = page.substr(begin, page.find("\n## Sampling\n") - begin);
   for (const Parameter& parameter : anthropic_parameters()) {

@@ -29,23 +29,24 @@ void check_size(const Services& services, std::string_view prompt) {
   check_bytes(services, prompt.size(), "prompt");
 }
 
-void check_size(const Services& services, const std::vector<ChatMessage>& messages) {
+void check_size(const Services& services, const std::vector<ChatMessage>& messages,
+                const char* param) {
   size_t n_bytes = 0;
   for (const ChatMessage& message : messages) n_bytes += message.content.size();
-  check_bytes(services, n_bytes, "messages");
+  check_bytes(services, n_bytes, param);
 }
 
 std::vector<int32_t> chat_tokens(const Services& services, const std::vector<ChatMessage>& messages,
-                                 bool add_generation_prompt) {
+                                 bool add_generation_prompt, const char* param) {
   if (!services.chat_template) {
-    throw ApiError(400, "this model has no chat template: use /v1/completions", "messages",
+    throw ApiError(400, "this model has no chat template: use /v1/completions", param,
                    "no_chat_template");
   }
-  check_size(services, messages);
+  check_size(services, messages, param);
   try {
     return services.chat_template->encode(services.tokenizer, messages, add_generation_prompt);
   } catch (const Error& error) {
-    throw bad_text("messages", error);
+    throw bad_text(param, error);
   }
 }
 

@@ -22,7 +22,7 @@ void refuse_beside_filters(const CompletionRequest& request) {
             "one of the two",
         param, "unsupported_parameter");
   };
-  refuse(request.top_logprobs.has_value(), "logprobs");
+  refuse(request.top_logprobs.has_value(), request.names.logprobs);
   refuse(request.echo, "echo");
   refuse(request.prompt_logprobs.has_value(), "prompt_logprobs");
   refuse(request.return_token_ids, "return_token_ids");
@@ -94,7 +94,7 @@ bool is_filtered(const SafetyPolicy& policy, const CompletionRequest& request) {
 
 InputCheck check_input(const Services& services, CompletionRequest& request) {
   InputCheck check;
-  check_size(services, request.messages);
+  check_size(services, request.messages, request.names.messages);
   for (size_t i = 0; i < request.messages.size(); ++i) {
     std::string& text = request.messages[i].content;
     text = check_text(services, text, {.text = i, .in_prompt = false, .finding = {}}, check);

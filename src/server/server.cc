@@ -8,6 +8,7 @@
 #include "server/api_error.h"
 #include "server/databricks.h"
 #include "server/http.h"
+#include "server/http_text.h"
 #include "server/openai.h"
 #include "server/router.h"
 #include "server/text_workers.h"
@@ -134,6 +135,17 @@ std::vector<Route> Server::State::make_routes() {
                         call.reply);
     };
   };
+  const auto count_tokens = [this](Dialect dialect) {
+    return [this, dialect](const Call& call) {
+      handle_count_tokens(services, dialect, call.request, call.reply);
+    };
+  };
+  const auto not_stored = [](const Call& call) {
+    throw ApiError(404,
+                   "there is no response " + sanitize_token(call.rest, 100) +
+                       ": this server does not store responses (their store is false)",
+                   "id", "response_not_found");
+  };
   std::vector<Route> routes = {
       {"GET", "/", "this page", [this](const Call& call) { call.reply->send(index()); }},
       {"GET", "/health", "200 while the engine gets on and its weights are sound, else 503",
@@ -158,10 +170,17 @@ std::vector<Route> Server::State::make_routes() {
        completion(Endpoint::chat)},
       {"POST", "/v1/completions", "the continuation of a text, whole or streamed",
        completion(Endpoint::completions)},
+      {"POST", "/v1/responses", "the same in the form of OpenAI's Responses",
+       completion(Endpoint::chat, Dialect::responses)},
+      {"POST", "/v1/responses/input_tokens", "the tokens of such a conversation",
+       count_tokens(Dialect::responses)},
+      {"GET", "/v1/responses/{id}", "404: responses are not stored", not_stored},
+      {"DELETE", "/v1/responses/{id}", "the same", not_stored},
+      {"POST", "/v1/responses/{id}", "the same", not_stored},
       {"POST", "/v1/messages", "the next turn of a conversation, as Anthropic's clients ask",
        completion(Endpoint::chat, Dialect::anthropic)},
       {"POST", "/v1/messages/count_tokens", "the tokens of such a conversation",
-       [this](const Call& call) { handle_count_tokens(services, call.request, call.reply); }},
+       count_tokens(Dialect::anthropic)},
   };
   for (Route& route : databricks_routes(services, [this] { refuse_if_at_fault(); })) {
     routes.push_back(std::move(route));

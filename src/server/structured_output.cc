@@ -103,6 +103,52 @@ void add_structured_outputs(const json::value* value, Sources& sources,
   if (sources.size() == n_before) bad_value("structured_outputs", expected, *value);
 }
 
+// The text's other member, verbosity, is a wish of style: only the usual one can be had.
+void add_text_format(const json::value* value, Sources& sources,
+                     std::vector<std::string>& ignored) {
+  if (!value) return;
+  if (!value->is_object()) bad_value("text", "an object with a format", *value);
+  const JsonFields text(value->get_object(), "text.");
+  note_unknown(text.object(), "text.", {"format", "verbosity"}, ignored);
+  if (text.string("verbosity").value_or("medium") != "medium") {
+    throw ApiError(400, "text.verbosity: not supported by this server; ask for it in instructions",
+                   "text.verbosity", "unsupported_parameter");
+  }
+  const json::value* found = text.find("format");
+  if (!found) return;
+  if (!found->is_object()) bad_value("text.format", "an object with a type", *found);
+  const JsonFields format(found->get_object(), "text.format.");
+  note_unknown(format.object(), "text.format.", {"type", "name", "description", "schema", "strict"},
+               ignored);
+  const std::string type = format.string("type").value_or("");
+  if (type == "text") return;
+  if (type == "json_object") {
+    sources.push_back({GrammarKind::json_schema, kObjectSchema, "text.format"});
+    return;
+  }
+  const json::value* schema = format.find("schema");
+  if (type != "json_schema" || !schema) {
+    bad_value(
+        "text.format",
+        R"({"type": "text"}, {"type": "json_object"} or {"type": "json_schema", "schema": ...})",
+        *found);
+  }
+  format.string("name");
+  format.boolean("strict");  // either way the answer satisfies the schema
+  add_schema(schema, "text.format.schema", sources);
+}
+
+std::optional<GrammarSource> only_one(Sources& sources) {
+  if (sources.empty()) return std::nullopt;
+  if (sources.size() > 1) {
+    throw ApiError(400,
+                   sources[1].param + ": the answer is bound by " + sources[0].param +
+                       " already; give one of them",
+                   sources[1].param, "invalid_value");
+  }
+  return std::move(sources.front());
+}
+
 }  // namespace
 
 std::optional<GrammarSource> parse_structured_output(const JsonFields& fields,
@@ -115,14 +161,15 @@ std::optional<GrammarSource> parse_structured_output(const JsonFields& fields,
   add_choice(fields.find("guided_choice"), "guided_choice", sources);
   add_text(GrammarKind::lark, fields.string("guided_grammar"), "guided_grammar", sources);
   add_schema(fields.find("json_schema"), "json_schema", sources);
-  if (sources.empty()) return std::nullopt;
-  if (sources.size() > 1) {
-    throw ApiError(400,
-                   sources[1].param + ": the answer is bound by " + sources[0].param +
-                       " already; give one of them",
-                   sources[1].param, "invalid_value");
-  }
-  return std::move(sources.front());
+  return only_one(sources);
+}
+
+std::optional<GrammarSource> parse_responses_output(const JsonFields& fields,
+                                                    std::vector<std::string>& ignored) {
+  Sources sources;
+  add_text_format(fields.find("text"), sources, ignored);
+  add_structured_outputs(fields.find("structured_outputs"), sources, ignored);
+  return only_one(sources);
 }
 
 }  // namespace dbrx

@@ -1,5 +1,6 @@
 // The fields of a request that bind the form of its answer, in the envelopes of OpenAI
-// (response_format), vLLM (structured_outputs, guided_*) and llama.cpp (json_schema).
+// (response_format; text.format of Responses), vLLM (structured_outputs, guided_*) and llama.cpp
+// (json_schema).
 #pragma once
 
 #include <optional>
@@ -21,5 +22,9 @@ struct GrammarSource {
 // unknown members to ignored. What the grammar itself has wrong shows when it is compiled.
 std::optional<GrammarSource> parse_structured_output(const JsonFields& fields,
                                                      std::vector<std::string>& ignored);
+
+// The same of /v1/responses: its field text, and structured_outputs.
+std::optional<GrammarSource> parse_responses_output(const JsonFields& fields,
+                                                    std::vector<std::string>& ignored);
 
 }  // namespace dbrx

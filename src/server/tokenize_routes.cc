@@ -10,6 +10,7 @@
 #include "server/openai.h"
 #include "server/openai_messages.h"
 #include "server/prompt_tokens.h"
+#include "server/responses_parse.h"
 
 namespace dbrx {
 namespace json = boost::json;
@@ -64,13 +65,24 @@ json::object detokenize(const Services& services, const std::string& body) {
   return answer;
 }
 
-json::object count_tokens(const Services& services, const std::string& body) {
-  const CompletionRequest request =
-      parse_anthropic_request(body, services.parse, /*count_only=*/true);
+size_t n_input_tokens(const Services& services, const CompletionRequest& request) {
   services.require_model(request.model);
+  return chat_tokens(services, request.messages, /*add_generation_prompt=*/true,
+                     request.names.messages)
+      .size();
+}
+
+json::object count_message_tokens(const Services& services, const std::string& body) {
   json::object answer;
   answer["input_tokens"] =
-      chat_tokens(services, request.messages, /*add_generation_prompt=*/true).size();
+      n_input_tokens(services, parse_anthropic_request(body, services.parse, /*count_only=*/true));
+  return answer;
+}
+
+json::object count_response_tokens(const Services& services, const std::string& body) {
+  json::object answer;
+  answer["object"] = "response.input_tokens";
+  answer["input_tokens"] = n_input_tokens(services, parse_responses_request(body, services.parse));
   return answer;
 }
 
@@ -103,9 +115,10 @@ void handle_detokenize(Services& services, std::shared_ptr<const HttpRequest> re
   answer_by_worker(services, std::move(request), std::move(reply), detokenize);
 }
 
-void handle_count_tokens(Services& services, std::shared_ptr<const HttpRequest> request,
-                         std::shared_ptr<Reply> reply) {
-  answer_by_worker(services, std::move(request), std::move(reply), count_tokens);
+void handle_count_tokens(Services& services, Dialect dialect,
+                         std::shared_ptr<const HttpRequest> request, std::shared_ptr<Reply> reply) {
+  answer_by_worker(services, std::move(request), std::move(reply),
+                   dialect == Dialect::responses ? count_response_tokens : count_message_tokens);
 }
 
 }  // namespace dbrx

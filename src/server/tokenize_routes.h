@@ -13,8 +13,8 @@ void handle_tokenize(Services& services, std::shared_ptr<const HttpRequest> requ
                      std::shared_ptr<Reply> reply);
 void handle_detokenize(Services& services, std::shared_ptr<const HttpRequest> request,
                        std::shared_ptr<Reply> reply);
-// Anthropic's /v1/messages/count_tokens.
-void handle_count_tokens(Services& services, std::shared_ptr<const HttpRequest> request,
-                         std::shared_ptr<Reply> reply);
+// Anthropic's /v1/messages/count_tokens, or /v1/responses/input_tokens.
+void handle_count_tokens(Services& services, Dialect dialect,
+                         std::shared_ptr<const HttpRequest> request, std::shared_ptr<Reply> reply);
 
 }  // namespace dbrx

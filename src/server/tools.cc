@@ -48,26 +48,44 @@ GrammarSource call_grammar(const std::vector<Tool>& tools, const ToolChoice& cho
   return {.kind = GrammarKind::calls, .text = json::serialize(source), .param = "tools"};
 }
 
-Tool parse_tool(const json::value& value, const std::string& param,
-                std::vector<std::string>& ignored) {
-  const char* expected = R"({"type": "function", "function": {"name": ..., "parameters": ...}})";
+// The members of a function, or of a choice of one: where the form has them. `expected` is the
+// message if they are not there.
+JsonFields function_fields(const json::value& value, const std::string& param, ToolForm form,
+                           const std::string& expected) {
   if (!value.is_object()) bad_value(param, expected, value);
-  const JsonFields fields(value.get_object(), param + ".");
-  const json::value* function = fields.find("function");
-  if (fields.string("type") != "function" || !function || !function->is_object()) {
-    bad_value(param, expected, value);
+  const JsonFields outer(value.get_object(), param + ".");
+  const std::string type = outer.string("type").value_or("");
+  if (!type.empty() && type != "function") {
+    throw ApiError(400,
+                   param + ": the type " + excerpt(json::string(type)) +
+                       " is not supported by this server, whose tools are functions of the client",
+                   param, "unsupported_parameter");
   }
-  const JsonFields inner(function->get_object(), param + ".function.");
-  inner.boolean("strict");  // either way the arguments satisfy the schema
-  note_unknown(function->get_object(), "tools[].function.",
-               {"name", "description", "parameters", "strict"}, ignored);
-  return {
-      .name = inner.string("name").value_or(""),
-      .description = inner.string("description"),
-      .parameters = parse_tool_parameters(inner.find("parameters"), inner.full_name("parameters"))};
+  if (type.empty()) bad_value(param, expected, value);
+  if (form == ToolForm::flat) return outer;
+  const json::value* function = outer.find("function");
+  if (!function || !function->is_object()) bad_value(param, expected, value);
+  return JsonFields(function->get_object(), param + ".function.");
 }
 
-std::vector<Tool> parse_tools(const JsonFields& fields, std::vector<std::string>& ignored) {
+Tool parse_tool(const json::value& value, const std::string& param, ToolForm form,
+                std::vector<std::string>& ignored) {
+  const bool flat = form == ToolForm::flat;
+  const JsonFields fields = function_fields(
+      value, param, form,
+      flat ? R"({"type": "function", "name": ..., "parameters": ...})"
+           : R"({"type": "function", "function": {"name": ..., "parameters": ...}})");
+  fields.boolean("strict");  // either way the arguments satisfy the schema
+  note_unknown(fields.object(), flat ? "tools[]." : "tools[].function.",
+               {"name", "description", "parameters", "strict", flat ? "type" : "name"}, ignored);
+  return {.name = fields.string("name").value_or(""),
+          .description = fields.string("description"),
+          .parameters =
+              parse_tool_parameters(fields.find("parameters"), fields.full_name("parameters"))};
+}
+
+std::vector<Tool> parse_tools(const JsonFields& fields, ToolForm form,
+                              std::vector<std::string>& ignored) {
   const json::value* value = fields.find("tools");
   if (!value) return {};
   if (!value->is_array() || value->get_array().size() > kMaxTools) {
@@ -76,20 +94,21 @@ std::vector<Tool> parse_tools(const JsonFields& fields, std::vector<std::string>
   std::vector<Tool> tools;
   for (const json::value& item : value->get_array()) {
     const std::string param = "tools[" + std::to_string(tools.size()) + "]";
-    Tool tool = parse_tool(item, param, ignored);
-    check_tool(tool, tools, param + ".function.name");
+    Tool tool = parse_tool(item, param, form, ignored);
+    check_tool(tool, tools, param + (form == ToolForm::flat ? ".name" : ".function.name"));
     tools.push_back(std::move(tool));
   }
   return tools;
 }
 
-ToolChoice parse_tool_choice(const JsonFields& fields) {
+ToolChoice parse_tool_choice(const JsonFields& fields, ToolForm form) {
   using Use = ToolChoice::Use;
   ToolChoice choice = {.parallel = fields.boolean("parallel_tool_calls").value_or(true)};
   const json::value* value = fields.find("tool_choice");
   if (!value) return choice;
   const std::string expected =
-      R"("none", "auto", "required" or {"type": "function", "function": {"name": ...}})";
+      std::string(R"("none", "auto", "required" or {"type": "function", )") +
+      (form == ToolForm::flat ? R"("name": ...})" : R"("function": {"name": ...}})");
   if (const json::string* word = value->if_string()) {
     if (*word == "none") choice.use = Use::none;
     if (*word == "required") choice.use = Use::required;
@@ -98,14 +117,7 @@ ToolChoice parse_tool_choice(const JsonFields& fields) {
     }
     return choice;
   }
-  if (!value->is_object()) bad_value("tool_choice", expected, *value);
-  const JsonFields outer(value->get_object(), "tool_choice.");
-  const json::value* function = outer.find("function");
-  if (outer.string("type") != "function" || !function || !function->is_object()) {
-    bad_value("tool_choice", expected, *value);
-  }
-  const JsonFields inner(function->get_object(), "tool_choice.function.");
-  choice.name = inner.string("name").value_or("");
+  choice.name = function_fields(*value, "tool_choice", form, expected).string("name").value_or("");
   if (choice.name.empty()) bad_value("tool_choice", expected, *value);
   choice.use = Use::required;
   choice.parallel = false;
@@ -170,9 +182,9 @@ void add_tools(CompletionRequest& request, const std::vector<Tool>& tools,
   }
 }
 
-void parse_openai_tools(const JsonFields& fields, CompletionRequest& request) {
-  const std::vector<Tool> tools = parse_tools(fields, request.ignored);
-  add_tools(request, tools, parse_tool_choice(fields));
+void parse_openai_tools(const JsonFields& fields, ToolForm form, CompletionRequest& request) {
+  const std::vector<Tool> tools = parse_tools(fields, form, request.ignored);
+  add_tools(request, tools, parse_tool_choice(fields, form));
 }
 
 std::string prompt_json(const json::value& value) {

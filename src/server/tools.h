@@ -36,9 +36,13 @@ struct ToolChoice {
 void add_tools(CompletionRequest& request, const std::vector<Tool>& tools,
                const ToolChoice& choice);
 
-// The fields tools, tool_choice and parallel_tool_calls of OpenAI's chat completions. Throws
-// ApiError(400); adds unknown members to request.ignored.
-void parse_openai_tools(const JsonFields& fields, CompletionRequest& request);
+// Where a function's members stand: {"type": "function", "function": {"name": ...}} in OpenAI's
+// chat completions, {"type": "function", "name": ...} in its Responses.
+enum class ToolForm { nested, flat };
+
+// OpenAI's fields tools, tool_choice and parallel_tool_calls. Throws ApiError(400); adds unknown
+// members to request.ignored.
+void parse_openai_tools(const JsonFields& fields, ToolForm form, CompletionRequest& request);
 
 // JSON in the form that prompts have it: with a space after each comma and colon.
 std::string prompt_json(const boost::json::value& value);

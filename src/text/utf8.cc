@@ -52,4 +52,10 @@ bool is_utf8(std::string_view bytes) {
   return repaired == bytes;
 }
 
+int64_t count_characters(std::string_view bytes) {
+  int64_t n = 0;
+  for (char c : bytes) n += (static_cast<unsigned char>(c) & 0xC0) != 0x80;
+  return n;
+}
+
 }  // namespace dbrx

@@ -31,4 +31,7 @@ class Utf8Repair {
 // Whether the bytes are well-formed UTF-8.
 bool is_utf8(std::string_view bytes);
 
+// The characters that begin in these bytes of UTF-8.
+int64_t count_characters(std::string_view bytes);
+
 }  // namespace dbrx
