@@ -87,6 +87,41 @@ test("the SDK's stream helper assembles the answer", async () => {
   assert.equal(final.choices[0].message.content, whole.choices[0].message.content);
 });
 
+test("a response says what a chat completion does, whole and streamed", async () => {
+  const chat = await client.chat.completions.create({ model, messages, max_tokens: 40, temperature: 0 });
+  const request = { model, input: messages, max_output_tokens: 40, temperature: 0 };
+  const whole = await client.responses.create(request);
+  assert.equal(whole.output_text, chat.choices[0].message.content);
+  assert.equal(whole.status, "completed");
+  const stream = client.responses.stream(request);
+  let text = "";
+  let n_events = 0;
+  for await (const event of stream) {
+    assert.equal(event.sequence_number, n_events++);
+    if (event.type === "response.output_text.delta") text += event.delta;
+  }
+  const final = await stream.finalResponse();
+  assert.equal(text, whole.output_text);
+  assert.equal(final.output[0].content[0].text, whole.output_text);
+  assert.deepEqual(final.usage.output_tokens, whole.usage.output_tokens);
+});
+
+test("functions of a response are called", async () => {
+  const parameters = { type: "object", properties: { city: { type: "string", maxLength: 9 } }, required: ["city"] };
+  const request = {
+    model, input: messages, temperature: 0, tool_choice: "required", parallel_tool_calls: false,
+    tools: [{ type: "function", name: "get_weather", description: "Weather of a city", parameters, strict: true }],
+  };
+  const whole = await client.responses.create(request);
+  assert.deepEqual(whole.output.map((item) => [item.type, item.name]), [["function_call", "get_weather"]]);
+  assert.equal(typeof JSON.parse(whole.output[0].arguments).city, "string");
+  const final = await client.responses.stream(request).finalResponse();
+  assert.equal(final.output[0].arguments, whole.output[0].arguments);
+  const output = { type: "function_call_output", call_id: whole.output[0].call_id, output: "17" };
+  const answer = await client.responses.create({ ...request, tool_choice: "none", input: [...messages, ...whole.output, output] });
+  assert.equal(answer.output[0].type, "message");
+});
+
 test("completions take texts and token ids", async () => {
   const request = { model, max_tokens: 6, temperature: 0 };
   const together = await client.completions.create({ ...request, prompt: ["One", "Two"] });
@@ -231,6 +266,8 @@ test("errors of streams, prompts and models come as errors, before any chunk", a
   await rejects(client.chat.completions.create({ model, stream: true }), BadRequestError, "missing_field");
   await rejects(client.chat.completions.create({ model, messages, max_new_tokens: 4 }),
                 BadRequestError, "unsupported_parameter");
+  await rejects(client.responses.create({ model, input: "x", store: true }), BadRequestError, "unsupported_parameter");
+  await rejects(client.responses.retrieve("resp_1"), NotFoundError, "response_not_found");
   await rejects(client.models.retrieve("none"), NotFoundError, "model_not_found");
 });
 
