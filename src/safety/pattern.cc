@@ -22,19 +22,23 @@ struct FreeMatch {
   void operator()(pcre2_match_context* context) const { pcre2_match_context_free(context); }
 };
 
-// The whole characters among the last kSafetyContext bytes.
-std::string_view context_of(std::string_view before) {
-  if (before.size() > kSafetyContext) before.remove_prefix(before.size() - kSafetyContext);
-  while (!before.empty() && (static_cast<uint8_t>(before.front()) & 0xC0) == 0x80) {
-    before.remove_prefix(1);
-  }
-  return before;
-}
-
 struct Attempt {
   const std::vector<PatternRule>* rules;
+  std::span<const uint32_t> origin;
   size_t accepted = 0;  // the rule of the last accepted callout: the one that matched
 };
+
+// The whole characters among the last kPatternContext bytes of text[0, end).
+std::string_view context_of(std::string_view text, size_t end, std::span<const uint32_t> origin) {
+  size_t begin = end - std::min(end, kPatternContext);
+  if (!origin.empty()) {
+    const uint32_t first = origin[end] - std::min<uint32_t>(origin[end], kPatternContext);
+    const auto last = origin.begin() + static_cast<int64_t>(end);
+    begin = static_cast<size_t>(std::lower_bound(origin.begin(), last, first) - origin.begin());
+  }
+  while (begin < end && (static_cast<uint8_t>(text[begin]) & 0xC0) == 0x80) ++begin;
+  return text.substr(begin, end - begin);
+}
 
 // Called by PCRE2 at the end of each rule, whose number the callout has. Not 0: no match here.
 int on_rule(pcre2_callout_block* block, void* data) {
@@ -44,7 +48,8 @@ int on_rule(pcre2_callout_block* block, void* data) {
   if (accept == nullptr) return 0;
   const std::string_view text(reinterpret_cast<const char*>(block->subject),
                               block->current_position);
-  return accept(text.substr(block->start_match), context_of(text.substr(0, block->start_match)))
+  return accept(text.substr(block->start_match),
+                context_of(text, block->start_match, attempt.origin))
              ? 0
              : 1;
 }
@@ -58,8 +63,16 @@ Pattern::Pattern(std::span<const PatternRule> rules) : rules_(rules.begin(), rul
   CHECK_LE(rules.size(), size_t{255});
   std::string regex;
   for (size_t i = 0; i < rules_.size(); ++i) {
-    regex += (i == 0 ? "" : "|") + ("(?:" + rules_[i].regex) + ")(?C" + std::to_string(i) + ")";
+    const std::string& begin = rules_[i].begin;
+    if (i == 0 || begin != rules_[i - 1].begin) {
+      regex += i == 0 ? "" : ")|";
+      regex += begin.empty() ? "(?:" : "(?=[" + begin + "])(?:";
+    } else {
+      regex += "|";
+    }
+    regex += "(?:" + rules_[i].regex + ")(?C" + std::to_string(i) + ")";
   }
+  regex += ")";
   int error = 0;
   PCRE2_SIZE offset = 0;
   code_.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(regex.data()), regex.size(),
@@ -73,7 +86,8 @@ Pattern::Pattern(std::span<const PatternRule> rules) : rules_(rules.begin(), rul
   pcre2_jit_compile(code_.get(), PCRE2_JIT_COMPLETE | PCRE2_JIT_PARTIAL_HARD);
 }
 
-SafetySearch Pattern::next(std::string_view text, size_t from, bool is_end) const {
+SafetySearch Pattern::next(std::string_view text, size_t from, bool is_end,
+                           std::span<const uint32_t> origin) const {
   const std::unique_ptr<pcre2_match_data, FreeMatch> data(
       pcre2_match_data_create_from_pattern(code_.get(), nullptr));
   const std::unique_ptr<pcre2_match_context, FreeMatch> context(
@@ -81,7 +95,7 @@ SafetySearch Pattern::next(std::string_view text, size_t from, bool is_end) cons
   if (data == nullptr || context == nullptr) {
     throw Error(Code::resource_exhausted, "safety pattern: no memory for a search");
   }
-  Attempt attempt{&rules_};
+  Attempt attempt{&rules_, origin};
   pcre2_set_callout(context.get(), on_rule, &attempt);
   const uint32_t options = PCRE2_NO_UTF_CHECK | (is_end ? 0 : PCRE2_PARTIAL_HARD);
   const int result = pcre2_match(code_.get(), reinterpret_cast<PCRE2_SPTR>(text.data()),

@@ -125,6 +125,101 @@ TEST(Pii, takes_no_other_number_for_a_phone) {
             Found{});
 }
 
+void expect_one(const std::string& text, const std::string& found) {
+  EXPECT_EQ(pii(text), Found{found}) << text;
+}
+
+TEST(Pii, finds_email_addresses_that_are_written_otherwise) {
+  expect_one("jane (at) example (dot) com", "email: jane (at) example (dot) com");
+  expect_one("jane[at]example.com", "email: jane[at]example.com");
+  expect_one("it's jane.doe at example dot com, ok", "email: jane.doe at example dot com");
+  expect_one("\"john doe\"@example.com", "email: \"john doe\"@example.com");
+  expect_one("用户@例子.广告", "email: 用户@例子.广告");
+  expect_one("foo@163.com谢谢", "email: foo@163.com");
+  expect_one("https://x.org/stop/anna@x.com", "email: anna@x.com");
+}
+
+TEST(Pii, finds_what_escapes_hide) {
+  expect_one(R"({"email":"anna\u0040example.com"})", R"(email: anna\u0040example.com)");
+  expect_one(R"("Hi\n415-555-2671")", "phone: 415-555-2671");
+  expect_one("?phone=%2B49301234567&x", "phone: %2B49301234567");
+  expect_one("mail=anna%40example.com&x", "email: anna%40example.com");
+  expect_one("+49&nbsp;30&nbsp;1234567", "phone: +49&nbsp;30&nbsp;1234567");
+  expect_one("４１１１ １１１１ １１１１ １１１１", "card: ４１１１ １１１１ １１１１ １１１１");
+}
+
+TEST(Pii, finds_escapes_in_a_long_text) {
+  std::string text(5000, '%');
+  for (int i = 0; i < 300; ++i) text += " anna%40example.com and 100% more,";
+  EXPECT_EQ(pii(text).size(), 300U);
+}
+
+TEST(Pii, takes_no_file_service_version_or_prompt_for_an_email_address) {
+  EXPECT_EQ(
+      pii("icon@3x.retina.jpg, getty@tty1.service, react@18.2.0-beta.rc, @jane@mastodon.social, "
+          "https://user:token@github.com/org/repo, root@web.example.com:~#, look at example dot "
+          "com"),
+      Found{});
+}
+
+TEST(Pii, finds_numbers_with_any_signs_between_their_groups) {
+  expect_one("card 4111_1111_1111_1111", "card: 4111_1111_1111_1111");
+  expect_one("4111/1111/1111/1111", "card: 4111/1111/1111/1111");
+  expect_one("4111\u200b1111\u200b1111\u200b1111", "card: 4111\u200b1111\u200b1111\u200b1111");
+  expect_one("4111 1111-1111 1111", "card: 4111 1111-1111 1111");
+  expect_one("416983 3258384023525", "card: 416983 3258384023525");
+  expect_one("at 415\u2011555\u20112671", "phone: 415\u2011555\u20112671");
+  expect_one("ssn 536 - 22 - 1234", "ssn: 536 - 22 - 1234");
+  expect_one("12/27 4111 1111 1111 1111", "card: 4111 1111 1111 1111");
+}
+
+TEST(Pii, finds_numbers_in_rows_of_tables) {
+  expect_one("12,415-555-2671,2024-01-01,Denver", "phone: 415-555-2671");
+  expect_one("3,Ann,536-22-1234,2024", "ssn: 536-22-1234");
+  expect_one("17,4111111111111111,12/26", "card: 4111111111111111");
+  expect_one("Ann;916 708 465;Lisbon", "phone: 916 708 465");
+}
+
+TEST(Pii, finds_phone_numbers_of_more_countries) {
+  for (const std::string number :
+       {"612 34 56 78", "(11) 91234-5678", "8 (912) 345-67-89", "8 495 123-45-67", "532 123 45 67",
+        "138 1234 5678", "(22) 123 45 67", "91-9876543210", "+1.4155552671",
+        "+33 (0)1 23 45 67 89"}) {
+    EXPECT_EQ(pii("at " + number + " now"), Found{"phone: " + number});
+  }
+}
+
+TEST(Pii, finds_numbers_by_words_of_other_languages_and_labels) {
+  expect_one("Meine neue Nummer: 3012345678", "phone: 3012345678");
+  expect_one("电话号码是13812345678，谢谢", "phone: 13812345678");
+  expect_one("Тел. 9123456789", "phone: 9123456789");
+  expect_one("T: 3471504145", "phone: 3471504145");
+  expect_one("S.S.N.: 536221234", "ssn: 536221234");
+  expect_one("\"socialSecurityNumber\":\"536221234\"", "ssn: 536221234");
+  expect_one("Social Security card, 536221234", "ssn: 536221234");
+  expect_one("ITIN 912-78-1234", "ssn: 912-78-1234");
+}
+
+TEST(Pii, finds_bare_digits_before_a_word_that_says_what_they_are) {
+  expect_one("4155552671 is my cell", "phone: 4155552671");
+  expect_one("Is 4155552671 still the right number?", "phone: 4155552671");
+  expect_one("4155552671-Office", "phone: 4155552671");
+  expect_one("536221234 is really my SSN", "ssn: 536221234");
+  EXPECT_EQ(pii("4155552671 is the order number"), Found{});
+  EXPECT_EQ(pii("The 2019 2020 2021 phone models"), Found{});
+}
+
+TEST(Pii, takes_no_number_of_another_kind) {
+  for (const std::string text :
+       {"NHS number 943 476 5919", "phone: 000-000-0000", "contact server 192.168.100.200 now",
+        "+48.858370, +2.294481", "IBAN GB38 FVCZ 0159 1213 9077 10", "SSN 078-05-1120",
+        "SSN 912-34-5678", "Order 0155-512-345 is late", "600 700 800 EUR",
+        "DHL 0034 0434 1614 5432 1098", "S/N 415-555-2671",
+        "routing number 021000021, account 0123456789", "0123 4567 8901 2345"}) {
+    EXPECT_EQ(pii(text), Found{}) << text;
+  }
+}
+
 TEST(Pii, an_empty_text_and_the_end_of_a_match_are_no_trouble) {
   EXPECT_EQ(pii(""), Found{});
   EXPECT_EQ(pii("a@b.de"), Found{"email: a@b.de"});
