@@ -14,6 +14,17 @@ bool ends_in_url_user(std::string_view before) {
   return user.find_first_of("/?#&=<>\"' \n") == user.npos;
 }
 
+// Whether the line is a command that takes the address of a machine.
+bool is_command(std::string_view before) {
+  const size_t line = before.rfind('\n');
+  if (line != before.npos) before.remove_prefix(line + 1);
+  constexpr std::array<std::string_view, 5> kCommands = {"ssh ", "scp ", "sftp ", "rsync ", "ssh-"};
+  return std::any_of(kCommands.begin(), kCommands.end(), [&](std::string_view command) {
+    const size_t at = before.find(command);
+    return at != before.npos && (at == 0 || before[at - 1] == ' ' || before[at - 1] == '`');
+  });
+}
+
 // What follows @ in names of files and services.
 bool has_file_ending(std::string_view found) {
   constexpr std::array<std::string_view, 22> kEndings = {
@@ -35,8 +46,8 @@ bool begins_with_no_name(std::string_view found) {
 }
 
 bool accept_email(std::string_view found, std::string_view before) {
-  return !ends_in_url_user(before) && !has_file_ending(found) && !found.starts_with("git@") &&
-         !begins_with_no_name(found);
+  return !ends_in_url_user(before) && !is_command(before) && !has_file_ending(found) &&
+         !found.starts_with("git@") && !begins_with_no_name(found);
 }
 
 }  // namespace

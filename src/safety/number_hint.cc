@@ -50,6 +50,11 @@ std::string_view last_word(std::string_view& text) {
   return whole.substr(text.size());
 }
 
+// A point may be that of "no." or "ref."
+bool ends_sentence(std::string_view between) {
+  return between.find_first_of("?!;") != between.npos;
+}
+
 // A letter alone, as signatures have it: "T: ", "| m: ", or a line that begins with "T ".
 bool is_label_of_phone(std::string_view text) {
   const size_t at = text.find_last_of("tpmcfhow");
@@ -73,8 +78,11 @@ NumberHint number_hint(std::string_view text) {
   bool is_card = false;       // the same of "card"
   std::string initials;       // "S.S.N." so far
   int n_words = 0;
+  size_t last = words.size();  // where the word after this one begins
   for (std::string_view word = last_word(before); !word.empty(); word = last_word(before)) {
-    ++n_words;
+    const size_t end = static_cast<size_t>(word.data() - words.data()) + word.size();
+    n_words += ends_sentence(std::string_view(words).substr(end, last - end)) ? kNear + 1 : 1;
+    last = end - word.size();
     NumberHint hint = hint_of_word(word);
     initials = word.size() == 1 ? std::string(word) + initials : "";
     if (initials == "ssn") hint = NumberHint::ssn;

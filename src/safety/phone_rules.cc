@@ -37,8 +37,27 @@ bool has_only_zeros(std::string_view text) {
   return text.find_first_of("123456789") == std::string_view::npos;
 }
 
+// 2024 2025 2026
+bool is_years(std::string_view text) {
+  const std::string shape = shape_of(text);
+  const std::string digits = digits_of(text);
+  for (size_t i = 0; i < shape.size(); ++i) {
+    const std::string century = digits.substr(4 * i, 2);
+    if (shape[i] != '4' || (century != "19" && century != "20")) return false;
+  }
+  return shape.size() >= 2;
+}
+
+// 2 500 000
+bool is_round_number(std::string_view text) {
+  const std::string shape = shape_of(text);
+  return shape.size() >= 3 && shape.front() <= '3' && text.ends_with("000") &&
+         std::all_of(shape.begin() + 1, shape.end(), [](char n) { return n == '3'; });
+}
+
 bool is_something_else(std::string_view found) {
-  return has_date(found) || is_ip_address(found) || has_only_zeros(found);
+  return has_date(found) || is_ip_address(found) || has_only_zeros(found) || is_years(found) ||
+         is_round_number(found);
 }
 
 // A number that begins with +. "+ 777 8888" may be a sum, "+48.858370" is a place.
