@@ -127,6 +127,82 @@ def test_always_watches_anthropics_messages_too(start_server, words):
     assert chat(watched, user("Buy a harpoon."), extra_body={}).choices[0].finish_reason == "content_filter"
 
 
+# As nano was trained: docs of the model, models/dbrx-nano/README.md.
+CLASSIFIER = {"name": "nano-pii", "system": "Classify the text: CONTAINS_PII or NO_PII.", "prompt": "{text}",
+              "labels": ["CONTAINS_PII", "NO_PII"], "block": ["CONTAINS_PII"]}
+# Personal data that no pattern finds.
+PRIVATE = "Date of birth: 12 May 1990, patient Anna Miller."
+HARMLESS = "The meeting is on Monday at 10:30."
+
+
+@pytest.fixture
+def classifying(start_server, tmp_path):
+    def start(*flags, **fields):
+        path = tmp_path / "classifier.json"
+        path.write_text(json.dumps(CLASSIFIER | fields))
+        return start_server("--safety-pii", "off", "--safety-classifier", str(path), *flags)
+    return start
+
+
+def verdicts(choice):
+    return [(one["of"], one["label"], one["action"]) for one in report(choice)["classifier"]]
+
+
+def test_the_model_itself_classifies_questions(classifying):
+    watched = classifying(output=False)
+    answer = chat(watched, user(PRIVATE))
+    choice = answer.choices[0]
+    assert choice.message.content == REFUSAL and choice.finish_reason == "content_filter"
+    assert verdicts(choice) == [("input", "CONTAINS_PII", "block")] and answer.usage.total_tokens == 0
+    verdict = report(choice)["classifier"][0]
+    assert verdict["name"] == "nano-pii" and verdict["message"] == 0 and 0.5 < verdict["probability"] <= 1
+    assert (verdict["begin"], verdict["end"]) == (0, len(PRIVATE))
+    text, last = streamed(chat(watched, user(PRIVATE), stream=True))
+    assert text == REFUSAL and last.finish_reason == "content_filter" and verdicts(last) == verdicts(choice)
+    # Only the last message of the user is asked about.
+    choice = chat(watched, user(PRIVATE) + [{"role": "assistant", "content": "Yes?"}] + user(HARMLESS)).choices[0]
+    assert verdicts(choice) == [("input", "NO_PII", "none")] and choice.finish_reason != "content_filter"
+
+
+def test_what_the_classifier_passes_is_unchanged(classifying, server):
+    watched = classifying()
+    fields = dict(max_tokens=24)
+    plain = chat(server, user(HARMLESS), extra_body={}, **fields)
+    answer = chat(watched, user(HARMLESS), **fields)
+    assert answer.choices[0].message.content == plain.choices[0].message.content
+    assert answer.usage == plain.usage  # the classifier's own tokens are not the client's
+    assert [label for _, label, _ in verdicts(answer.choices[0])] == ["NO_PII", "NO_PII"]
+    assert "safety_report" not in chat(watched, user(PRIVATE), extra_body={}).choices[0].model_extra
+
+
+def test_an_answer_is_held_until_it_is_classified(classifying):
+    watched = classifying(input=False)
+    chunks = list(chat(watched, user("When?"), HARMLESS, stream=True))
+    texts = [chunk.choices[0].delta.content for chunk in chunks if chunk.choices[0].delta.content]
+    assert texts == [HARMLESS] and verdicts(chunks[-1].choices[0]) == [("output", "NO_PII", "none")]
+    choice = chat(watched, user("Who?"), PRIVATE).choices[0]
+    assert choice.message.content == REFUSAL and choice.finish_reason == "content_filter"
+    assert verdicts(choice) == [("output", "CONTAINS_PII", "block")]
+    text, last = streamed(chat(watched, user("Who?"), PRIVATE, stream=True))
+    assert text == REFUSAL and last.finish_reason == "content_filter"
+
+
+def test_the_classifier_watches_anthropics_messages_too(classifying):
+    watched = classifying("--safety", "always")
+    claude = anthropic.Anthropic(base_url=watched.url, api_key="any", max_retries=0)
+    fields = dict(model=watched.client().models.list().data[0].id, max_tokens=8)
+    answer = claude.messages.create(messages=user(PRIVATE), **fields)
+    assert answer.content[0].text == REFUSAL and answer.stop_reason == "refusal"
+    assert claude.messages.create(messages=user(HARMLESS), **fields).stop_reason != "refusal"
+
+
+def test_a_bad_file_of_the_classifier_ends_the_start(classifying):
+    for fields, message in (({"block": ["PII"]}, "none of the labels"), ({"prompt": "text"}, "{text}"),
+                            ({"system": "x" * 100000}, "context|room")):
+        with pytest.raises(RuntimeError, match=message):
+            classifying(**fields)
+
+
 def test_flags_that_contradict_each_other(start_server, words):
     for flags in (["--safety", "off", "--safety-keywords", words], ["--safety", "always", "--safety-pii", "off"],
                   ["--safety-keywords", words + "x"]):

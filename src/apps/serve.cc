@@ -191,6 +191,8 @@ CommandMain setup_serve(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--safety-keywords", flags->safety.keywords,
                  "file of words and phrases that are blocked, one a line");
+  app.add_option("--safety-classifier", flags->safety.classifier,
+                 "JSON file of a prompt by which the model itself classifies texts");
   app.add_flag("--verify", flags->verify,
                "compare packed weights with their checksums in the background, once ready");
   app.add_option("--log-level", flags->log_level)

@@ -100,7 +100,8 @@ std::span<const int32_t> Engine::eos_token_ids() const { return state_->options.
 
 SubmitResult Engine::submit(std::shared_ptr<Request> request) { return submit_all({&request, 1}); }
 
-SubmitResult Engine::submit_all(std::span<const std::shared_ptr<Request>> requests) {
+SubmitResult Engine::submit_all(std::span<const std::shared_ptr<Request>> requests,
+                                bool beyond_bound) {
   State& s = *state_;
   std::vector<Arrival> arrivals;
   for (const std::shared_ptr<Request>& request : requests) {
@@ -115,7 +116,8 @@ SubmitResult Engine::submit_all(std::span<const std::shared_ptr<Request>> reques
   {
     const std::lock_guard lock(s.mutex);
     if (s.stopping) return SubmitResult::stopping;
-    if (n > s.options.max_queued_requests - s.n_queued) return SubmitResult::queue_full;
+    const bool fits = n <= s.options.max_queued_requests - s.n_queued;
+    if (!fits && !beyond_bound) return SubmitResult::queue_full;
     s.inbox.insert(s.inbox.end(), arrivals.begin(), arrivals.end());  // first: it may throw
     s.n_queued += n;
     s.published.waiting += n;

@@ -61,8 +61,10 @@ class Engine {
   // Queues a request. Throws Error(invalid_argument) when it can never run (empty prompt, id
   // outside the vocabulary, longer than the context or than the cache, bad parameters).
   SubmitResult submit(std::shared_ptr<Request> request);
-  // Queues all of them, or none when the answer is not ok. More than max_queued_requests never fit.
-  SubmitResult submit_all(std::span<const std::shared_ptr<Request>> requests);
+  // Queues all of them, or none when the answer is not ok. More than max_queued_requests never fit,
+  // unless beyond_bound: for what others of the caller's requests, already taken, wait for.
+  SubmitResult submit_all(std::span<const std::shared_ptr<Request>> requests,
+                          bool beyond_bound = false);
 
   // One step: admit, schedule, fill the batch, forward, sample, emit. False when there was nothing
   // to do.

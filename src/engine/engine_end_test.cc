@@ -209,6 +209,17 @@ TEST(EngineQueue, takes_all_requests_of_a_call_or_none) {
   for (const Call& call : calls) EXPECT_TRUE(call.answer->ended);
 }
 
+TEST(EngineQueue, takes_requests_beyond_its_bound_when_told_to) {
+  Rig rig({.max_queued_requests = 1});
+  const std::vector<Call> calls = {long_call(3, 5), long_call(3, 5)};
+  submit(rig.engine, calls[0]);
+  EXPECT_EQ(rig.engine.submit_all({&calls[1].request, 1}), SubmitResult::queue_full);
+  EXPECT_EQ(rig.engine.submit_all({&calls[1].request, 1}, /*beyond_bound=*/true), SubmitResult::ok);
+  EXPECT_EQ(rig.engine.stats().waiting, 2);
+  finish_all(rig.engine);
+  for (const Call& call : calls) EXPECT_TRUE(call.answer->ended);
+}
+
 TEST(EngineStats, show_a_step_that_has_not_returned_yet) {
   Rig rig;
   const Call call = long_call(3, 1);

@@ -61,10 +61,6 @@ CompletionRequest parse_request(const CompletionRoute& route, std::string_view b
   return parse_completion_request(route, body, options);
 }
 
-ApiError shutting_down() {
-  return ApiError(503, "the server is shutting down", "", "shutting_down");
-}
-
 }  // namespace
 
 void Completion::start(const CompletionRoute& route, std::string_view body) {
@@ -75,7 +71,11 @@ void Completion::start(const CompletionRoute& route, std::string_view body) {
     if (input_.blocked) {
       answer_blocked();
     } else {
-      submit(prepare());
+      Requests requests = prepare();
+      if (filtered_ && services_.classifier.asks_of_input()) {
+        return classify_input(std::move(requests));
+      }
+      submit(requests);
     }
     reply_->post([self = shared_from_this()] { self->begin(); });
   } catch (...) {
@@ -95,6 +95,9 @@ void Completion::cancel() {
   std::lock_guard lock(mutex_);
   for (const std::weak_ptr<Request>& weak : submitted_) {
     if (auto request = weak.lock()) request->cancelled = true;
+  }
+  for (const std::weak_ptr<Classification>& weak : classifications_) {
+    if (auto classification = weak.lock()) classification->cancel();
   }
 }
 
@@ -129,28 +132,11 @@ Completion::Requests Completion::prepare() {
       choice.answer.prompt_ids = prompt_ids_.emplace_back(request.prompt);
     }
     if (filtered_) choice.safety.emplace(services_.safety.rules);
+    if (filtered_ && services_.classifier.asks_of_output()) choice.held.emplace();
     if (request_.calls_tools) choice.calls.emplace(call_id_prefix(request_));
     choices_.insert(choices_.end(), static_cast<size_t>(request_.n), choice);
   }
   return requests;
-}
-
-// The events of an answer that the engine never hears of.
-void Completion::answer_blocked() {
-  const size_t n_prompts = std::max<size_t>(request_.prompts.size(), 1);
-  usage_.resize(n_prompts);
-  choices_.resize(n_prompts * static_cast<size_t>(request_.n));
-  std::lock_guard lock(mutex_);
-  for (size_t prompt = 0; prompt < n_prompts; ++prompt) {
-    for (int32_t choice = 0; choice < request_.n; ++choice) {
-      Event event;
-      event.choice = choice;
-      event.text = kSafetyRefusal;
-      event.finish = FinishReason::stop;
-      event.last = choice + 1 == request_.n;
-      arrivals_.push_back({prompt, std::move(event)});
-    }
-  }
 }
 
 // All prompts of a call run, or none.
@@ -168,17 +154,7 @@ void Completion::submit(const Requests& requests) {
                        " (--max-queue): send several requests",
                    "prompt", "invalid_value");
   }
-  switch (services_.engine.submit_all(requests)) {
-    case SubmitResult::ok:
-      return;
-    case SubmitResult::queue_full:
-      throw ApiError(429,
-                     "the queue has no room: it holds " + std::to_string(room) +
-                         " waiting requests (--max-queue): try again later",
-                     "", "rate_limit_exceeded");
-    case SubmitResult::stopping:
-      throw shutting_down();
-  }
+  require_taken(services_, services_.engine.submit_all(requests));
 }
 
 void Completion::refuse(const ApiError& error) {
@@ -259,49 +235,41 @@ void Completion::handle(Arrival& arrival) {
     if (event.finish == FinishReason::cancelled) return fail(shutting_down());
     answer(arrival.request, index, event);
   }
-  if (event.last && ++n_finished_ == usage_.size()) complete();
+  if (event.last) ++n_finished_;
+  complete_if_over();
+}
+
+void Completion::complete_if_over() {
+  if (!done_ && n_finished_ == usage_.size() && n_held_ == 0) complete();
 }
 
 void Completion::answer(size_t request, int32_t index, Event& event) {
   Choice& choice = choices_[static_cast<size_t>(index)];
   std::move(event.prompt.begin(), event.prompt.end(), std::back_inserter(choice.answer.prompt));
   if (choice.safety) filter(*choice.safety, event);
-  ToolCallParser::Piece shown = show(choice, event);
   if (event.finish) {
     choice.ended = true;
+    if (choice.safety) stop_if_over(request);
+  }
+  choice.held ? hold(index, event) : publish(index, event);
+}
+
+// What the filters let the client have.
+void Completion::publish(int32_t index, Event& event) {
+  Choice& choice = choices_[static_cast<size_t>(index)];
+  ToolCallParser::Piece shown = show(choice, event);
+  if (event.finish) {
     choice.answer.end = {.reason = *event.finish,
                          .stop_reason = event.stop_reason,
                          .has_calls = choice.calls && choice.calls->n_calls() > 0,
                          .seed = seed_,
                          .safety = report(choice)};
-    if (choice.safety) stop_if_over(request);
   }
   if (request_.stream) {
     stream_event(index, event, shown);
   } else {
     collect_event(index, event, std::move(shown));
   }
-}
-
-// Leaves the text that the filters let through by now; a block makes it the choice's last.
-void Completion::filter(SafetyStream& safety, Event& event) {
-  std::string shown;
-  bool goes_on = safety.push(event.text, shown);
-  if (goes_on && event.finish) goes_on = safety.finish(shown);
-  event.text = std::move(shown);
-  if (goes_on) return;
-  event.finish = FinishReason::stop;
-  event.stop_reason.clear();
-}
-
-std::optional<SafetyReport> Completion::report(const Choice& choice) const {
-  if (!filtered_) return std::nullopt;
-  SafetyReport report = {.blocked = input_.blocked, .input = input_.findings, .output = {}};
-  if (choice.safety) {
-    report.blocked = choice.safety->is_blocked();
-    report.output = choice.safety->findings();
-  }
-  return report;
 }
 
 // The engine need not go on when all choices of a prompt have ended, some by a filter.

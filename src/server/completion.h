@@ -1,5 +1,6 @@
 // One call for a chat or text completion, in any dialect, from the body to the last byte:
-// start() on a text worker, receive() on the engine thread, the rest on the I/O thread.
+// start() on a text worker, receive() on the engine thread, the rest on the I/O thread. What the
+// safety filters add is in completion_safety.cc.
 //
 // Who keeps whom alive: the engine its requests, their sinks this object, this object the reply.
 // Nobody points back with more than a weak pointer.
@@ -40,10 +41,12 @@ class Completion : public std::enable_shared_from_this<Completion> {
  private:
   using Requests = std::vector<std::shared_ptr<Request>>;
   struct Choice {
-    ChoiceAnswer answer;                  // a stream uses only its prompt and its end
-    std::optional<SafetyStream> safety;   // when filters watch it
-    std::optional<ToolCallParser> calls;  // when functions may be called
-    std::vector<uint16_t> experts;        // as Event::routed_experts, of a whole answer
+    ChoiceAnswer answer;                      // a stream uses only its prompt and its end
+    std::optional<SafetyStream> safety;       // when filters watch it
+    std::optional<ToolCallParser> calls;      // when functions may be called
+    std::optional<Event> held;                // the answer so far, when the classifier shall see it
+    std::vector<ClassifierVerdict> verdicts;  // of the answer
+    std::vector<uint16_t> experts;            // as Event::routed_experts, of a whole answer
     bool ended = false;
     int64_t text_offset = 0;  // of completions with logprobs: characters
   };
@@ -55,6 +58,9 @@ class Completion : public std::enable_shared_from_this<Completion> {
   void parse(const CompletionRoute& route, std::string_view body);
   Requests prepare();
   void submit(const Requests& requests);
+  void classify(const std::shared_ptr<Classification>& texts, bool beyond_bound);
+  void classify_input(Requests&& requests);
+  void answer_classified(const Requests& requests, Classification::Result&& result);
   void answer_blocked();
   void refuse(const ApiError& error);
   void cancel();
@@ -65,7 +71,12 @@ class Completion : public std::enable_shared_from_this<Completion> {
   void begin_stream();
   void drain();
   void handle(Arrival& arrival);
+  void complete_if_over();
   void answer(size_t request, int32_t index, Event& event);
+  void publish(int32_t index, Event& event);
+  void hold(int32_t index, const Event& event);
+  void classify_output(int32_t index, const std::string& text);
+  void answer_held(int32_t index, Classification::Result&& result);
   static void filter(SafetyStream& safety, Event& event);
   static ToolCallParser::Piece show(Choice& choice, const Event& event);
   std::optional<SafetyReport> report(const Choice& choice) const;
@@ -100,12 +111,14 @@ class Completion : public std::enable_shared_from_this<Completion> {
   bool begun_ = false;           // what start() wrote may be read
   bool done_ = false;            // the answer is complete, or on its way, or nobody wants it
   size_t n_finished_ = 0;        // requests
+  size_t n_held_ = 0;            // complete answers that the classifier has not seen
   std::vector<Usage> usage_;     // [prompts]
   std::vector<Choice> choices_;  // [prompts * n]
 
   std::atomic<bool> aborted_{false};
   std::mutex mutex_;  // guards what is below
   std::vector<std::weak_ptr<Request>> submitted_;
+  std::vector<std::weak_ptr<Classification>> classifications_;
   std::deque<Arrival> arrivals_;
   bool drain_posted_ = true;  // drain() will be called; first by begin()
 };

@@ -152,6 +152,25 @@ Requests make_engine_requests(const Services& services, const CompletionRequest&
   return requests;
 }
 
+ApiError shutting_down() {
+  return ApiError(503, "the server is shutting down", "", "shutting_down");
+}
+
+void require_taken(const Services& services, SubmitResult result) {
+  switch (result) {
+    case SubmitResult::ok:
+      return;
+    case SubmitResult::queue_full:
+      throw ApiError(429,
+                     "the queue has no room: it holds " +
+                         std::to_string(services.engine.max_queued_requests()) +
+                         " waiting requests (--max-queue): try again later",
+                     "", "rate_limit_exceeded");
+    case SubmitResult::stopping:
+      throw shutting_down();
+  }
+}
+
 std::vector<std::string> echoed_prompts(const Services& services, const CompletionRequest& request,
                                         const Requests& requests) {
   std::vector<std::string> texts;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/request.h"
+#include "server/api_error.h"
 #include "server/openai_parse.h"
 #include "server/services.h"
 
@@ -19,6 +20,11 @@ namespace dbrx {
 std::vector<std::shared_ptr<Request>> make_engine_requests(const Services& services,
                                                            const CompletionRequest& request,
                                                            uint64_t seed);
+
+ApiError shutting_down();
+
+// Throws ApiError (429, 503) when the engine did not take a request.
+void require_taken(const Services& services, SubmitResult result);
 
 // The texts of prompts that are echoed, one per engine request.
 std::vector<std::string> echoed_prompts(const Services& services, const CompletionRequest& request,

@@ -58,9 +58,10 @@ void check_ids(const Services& services, const std::vector<int32_t>& ids, const 
 SafetyPolicy make_safety_policy(const SafetyFlags& flags) {
   SafetyPolicy policy;
   if (flags.mode == "off") {
-    if (flags.keywords.empty()) return policy;
+    if (flags.keywords.empty() && flags.classifier.empty()) return policy;
+    const std::string flag = flags.keywords.empty() ? "--safety-classifier" : "--safety-keywords";
     throw Error(Code::invalid_argument,
-                "--safety-keywords has no effect with --safety off: leave out one of the two");
+                flag + " has no effect with --safety off: leave out one of the two");
   }
   policy.mode = flags.mode == "always" ? SafetyMode::always : SafetyMode::on_request;
   if (flags.pii != "off") {
@@ -70,21 +71,23 @@ SafetyPolicy make_safety_policy(const SafetyFlags& flags) {
   if (!flags.keywords.empty()) {
     policy.rules.push_back({load_keyword_filter(flags.keywords), SafetyAction::block});
   }
-  if (policy.rules.empty() && policy.mode == SafetyMode::always) {
+  if (!flags.classifier.empty()) policy.classifier = load_safety_classifier(flags.classifier);
+  if (policy.is_empty() && policy.mode == SafetyMode::always) {
     throw Error(Code::invalid_argument,
-                "--safety always needs a filter: --safety-pii block or mask, or --safety-keywords");
+                "--safety always needs a filter: --safety-pii block or mask, --safety-keywords or "
+                "--safety-classifier");
   }
   return policy;
 }
 
 bool is_filtered(const SafetyPolicy& policy, const CompletionRequest& request) {
   const std::string& field = request.safety_field;
-  if (!field.empty() && policy.rules.empty()) {
+  if (!field.empty() && policy.is_empty()) {
     throw ApiError(400,
                    field + (policy.mode == SafetyMode::off
                                 ? ": the safety filters of this server are off (--safety off)"
-                                : ": this server has no safety filter (--safety-pii off, and no "
-                                  "--safety-keywords)"),
+                                : ": this server has no safety filter (--safety-pii off, no "
+                                  "--safety-keywords and no --safety-classifier)"),
                    field, "unsupported_parameter");
   }
   if (field.empty() && policy.mode != SafetyMode::always) return false;

@@ -2,11 +2,13 @@
 // sees them. What they do to answers is Completion's.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "safety/filter.h"
+#include "server/safety_classifier.h"
 #include "server/safety_report.h"
 
 namespace dbrx {
@@ -18,7 +20,10 @@ enum class SafetyMode { off, on_request, always };
 
 struct SafetyPolicy {
   SafetyMode mode = SafetyMode::off;
-  std::vector<SafetyRule> rules = {};  // with `always`, at least one
+  std::vector<SafetyRule> rules = {};
+  std::shared_ptr<const SafetyClassifier> classifier = {};
+
+  bool is_empty() const { return rules.empty() && classifier == nullptr; }  // not with `always`
 };
 
 // The flags of `dbrx serve`.
@@ -26,6 +31,7 @@ struct SafetyFlags {
   std::string mode = "on-request";  // off, on-request, always
   std::string pii = "block";        // block, mask, off
   std::string keywords = {};        // a file; empty: none
+  std::string classifier = {};      // a file; empty: none
 };
 
 // Throws Error: a file can't be read, or the flags contradict each other.
@@ -42,6 +48,7 @@ bool is_filtered(const SafetyPolicy& policy, const CompletionRequest& request);
 struct InputCheck {
   bool blocked = false;
   std::vector<InputFinding> findings;
+  std::vector<ClassifierVerdict> verdicts;  // Completion asks for them
 };
 
 // Looks at each message and prompt and masks in place. In token ids nothing can be masked: a find

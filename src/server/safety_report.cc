@@ -16,6 +16,19 @@ json::object finding_json(const SafetyFinding& finding) {
   return object;
 }
 
+json::object verdict_json(const ClassifierVerdict& verdict) {
+  json::object object;
+  object["name"] = to_json(verdict.classifier);
+  object["of"] = verdict.of_output ? "output" : "input";
+  if (!verdict.of_output) object[verdict.in_prompt ? "prompt" : "message"] = verdict.text;
+  object["label"] = to_json(verdict.label);
+  object["probability"] = verdict.probability;
+  object["action"] = verdict.blocked ? "block" : "none";
+  object["begin"] = verdict.begin;
+  object["end"] = verdict.end;
+  return object;
+}
+
 }  // namespace
 
 json::object report_json(const SafetyReport& report) {
@@ -31,6 +44,11 @@ json::object report_json(const SafetyReport& report) {
   object["blocked"] = report.blocked;
   object["input"] = std::move(input);
   object["output"] = std::move(output);
+  json::array classified;
+  for (const ClassifierVerdict& verdict : report.classified) {
+    classified.push_back(verdict_json(verdict));
+  }
+  if (!classified.empty()) object["classifier"] = std::move(classified);
   return object;
 }
 

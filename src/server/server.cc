@@ -107,6 +107,7 @@ struct Server::State {
                router.handle(std::move(request), std::move(reply));
              }),
         workers(options.n_text_workers) {
+    services.classifier = make_ready(services, options.safety.classifier);
     http.each_second([this] { watch.look(); });
   }
 

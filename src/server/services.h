@@ -41,6 +41,7 @@ struct Services {
   size_t max_token_bytes = 1;  // of the longest token
   UnknownNames unknown_names;
   SafetyPolicy safety = {};
+  ReadyClassifier classifier = {};
 
   // The name of the model that is meant: the first one without a name. Throws ApiError(404).
   std::string require_model(const std::optional<std::string>& name) const;
