@@ -119,9 +119,11 @@ std::vector<PatternRule> card_rules() {
   const std::string before = "(?<![" + word + "+]) (?<![" + word + "]-) (?<![0-9][./]) ";
   // Not the end of a longer number in groups.
   const std::string first = "(?<![0-9]{3}[" + separators + "/_]) ";
+  // Not the beginning of a list of four digits each.
+  const std::string last = "(?! (?: [ ] [0-9a-f]{4,5} ){2} ) ";
   return {{"card",
            before + "(?: [0-9]{13,19}+ | " + first + "[0-9]{4,8}+ (?: [" + separators +
-               "/_]{1,3}+ [0-9]{1,13}+ ){1,5} ) (?![" + word + "])",
+               "/_]{1,3}+ [0-9]{1,13}+ ){1,5} " + last + ") (?![" + word + "])",
            accept_card}};
 }
 

@@ -33,8 +33,9 @@ bool is_ip_address(std::string_view text) {
   return true;
 }
 
-bool has_only_zeros(std::string_view text) {
-  return text.find_first_of("123456789") == std::string_view::npos;
+// "000-0000", "0123456789": it stands for a number.
+bool is_placeholder(std::string_view text) {
+  return text.find_first_of("123456789") == std::string_view::npos || text == "0123456789";
 }
 
 // 2024 2025 2026
@@ -48,6 +49,17 @@ bool is_years(std::string_view text) {
   return shape.size() >= 2;
 }
 
+// 20241126, 2024.1126
+bool is_compact_date(std::string_view text) {
+  const std::string digits = digits_of(text);
+  if (digits.size() != 8 || text.size() > 9) return false;
+  const std::string century = digits.substr(0, 2);
+  const std::string month = digits.substr(4, 2);
+  const std::string day = digits.substr(6);
+  return (century == "19" || century == "20") && month >= "01" && month <= "12" && day >= "01" &&
+         day <= "31";
+}
+
 // 2 500 000
 bool is_round_number(std::string_view text) {
   const std::string shape = shape_of(text);
@@ -56,18 +68,21 @@ bool is_round_number(std::string_view text) {
 }
 
 bool is_something_else(std::string_view found) {
-  return has_date(found) || is_ip_address(found) || has_only_zeros(found) || is_years(found) ||
-         is_round_number(found);
+  return has_date(found) || is_ip_address(found) || is_placeholder(found) || is_years(found) ||
+         is_compact_date(found) || is_round_number(found);
 }
 
 // A number that begins with +. "+ 777 8888" may be a sum, "+48.858370" is a place.
 bool accept_international(std::string_view found, std::string_view before) {
+  found = found.substr(0, found.find_first_of("#,;DEPRXdeprx"));  // the extension
   const size_t n = digits_of(found).size();
   const std::string shape = shape_of(found);
   if (n < 7 || n > 15 || shape.back() < '2') return false;
-  const bool is_decimal = shape.size() == 2 && found.find('.') != found.npos;
-  const bool is_short = shape.size() == 1 || found.starts_with("+ ") ? n < 9 : is_decimal && n < 11;
-  return !is_short || number_hint(before) == NumberHint::phone;
+  const bool is_bare = shape.size() == 1;
+  const bool is_term = found.starts_with("+ ") && (is_bare || n < 9);
+  const bool is_decimal = shape.size() == 2 && found.find('.') != found.npos && n < 11;
+  const bool is_doubtful = is_term || is_decimal || (is_bare && n < 9);
+  return !is_doubtful || number_hint(before) == NumberHint::phone;
 }
 
 // A national number in a form of its own.
@@ -93,12 +108,16 @@ bool accept_area(std::string_view found, std::string_view before) {
 
 // A number that begins with 00 and a country's code.
 bool accept_double_zero(std::string_view found, std::string_view before) {
-  return digits_of(found).size() <= 17 && accept_national(found, before);
+  const size_t n = digits_of(found).size();
+  return n >= 10 && n <= 17 && accept_national(found, before);
 }
 
 // Digits in any groups.
 bool accept_after_phone_word(std::string_view found, std::string_view before) {
-  return number_hint(before) == NumberHint::phone && !is_something_else(found);
+  const std::string shape = shape_of(found);
+  const bool is_decimal = shape.size() == 2 && shape.back() > '4' &&
+                          found.find_first_not_of("0123456789.") == found.npos;
+  return !is_decimal && number_hint(before) == NumberHint::phone && !is_something_else(found);
 }
 
 bool accept_before_phone_word(std::string_view found, std::string_view before) {
@@ -139,7 +158,8 @@ std::vector<PatternRule> phone_rules() {
       "]? "
       "[0-9]{1,6}+ )?";
   const std::string after = "(?![" + word + R"(]) (?! [.:/\-] [0-9] ) )";
-  const std::string last = "(?! [ .\\-] [0-9]{3} )";  // no number in more groups
+  const std::string last =
+      "(?! [ .\\-] [0-9]{3} | (?: [ ] [0-9]{2} ){2} (?![0-9]) )";  // no more groups
   // The end of a cell, a value or an item, and not of a sum.
   const std::string field_end =
       R"((?= [ ]{0,2} (?: [;|"'<)\]}\t\r\n] | , (?![0-9]{1,2}(?![0-9])) | [.!?] (?![0-9]) | \z ) ) )";
