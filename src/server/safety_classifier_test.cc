@@ -261,6 +261,28 @@ TEST(SafetyClassifier, WhoGoesAwayIsNotClassified) {
   EXPECT_LE(server.stats().generated_tokens, 4);
 }
 
+TEST(SafetyClassifier, AnAnswerThatNobodyWaitsForIsClassifiedNoFurther) {
+  TemporaryFolder dir;
+  FakeServer::Setup setup;
+  setup.with_template = false;
+  setup.server.safety.mode = SafetyMode::always;
+  setup.server.safety.classifier = load_safety_classifier(dir.write(
+      "c.json",
+      R"({"labels": ["bcdefghijklmnopqrstuvwxyz", "?"], "block": ["?"], "input": false})"));
+  FakeServer server(setup);
+  server.step_ms = 20;
+  {
+    TestClient client(server.port);
+    client.send_request("POST", "/v1/completions", R"({"prompt": "1", "max_tokens": 1})");
+    for (int i = 0; i < 500 && server.stats().generated_tokens < 3; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    ASSERT_GE(server.stats().generated_tokens, 3);  // the answer has one
+  }
+  EXPECT_TRUE(server.becomes_idle());
+  EXPECT_LT(server.stats().generated_tokens, 20);
+}
+
 TEST(SafetyClassifier, StandsBesideTheOtherFilters) {
   FakeServer::Setup setup = with_classifier("");
   const SafetyPolicy pii = make_safety_policy({.pii = "mask"});
