@@ -1,6 +1,6 @@
-# dbrx_floor(name LIBS ... [TEST_LIBS ...]): the library dbrx_<name> of src/<name>/**.cc, its test binary test_<name> of
-# *_test.cc and its benchmark binary bench_<name> of *_bench.cc. A floor's own name in LIBS means its
-# library. New files are found by name; the suffix of a kernel file is its compile flag.
+# dbrx_floor(name LIBS ... [TEST_LIBS ...] [TEST_MAIN file]): the library dbrx_<name> of src/<name>/**.cc, its test
+# binary test_<name> of *_test.cc and its benchmark binary bench_<name> of *_bench.cc. A floor's own name in LIBS means
+# its library. TEST_MAIN has the main function of the tests, if it is not GoogleTest's own. New files are found by name; the suffix of a kernel file is its compile flag.
 # Without exceptions there is no reference to their personality routine, a weak symbol, in such an object.
 set(DBRX_FLAGS_avx2 -fno-exceptions -mavx2 -mfma -mf16c)
 set(DBRX_FLAGS_avx512 ${DBRX_FLAGS_avx2} -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni)
@@ -20,11 +20,11 @@ if(DBRX_BENCH)
 endif()
 
 function(dbrx_floor name)
-  cmake_parse_arguments(arg "" "" "LIBS;TEST_LIBS" ${ARGN})
+  cmake_parse_arguments(arg "" "TEST_MAIN" "LIBS;TEST_LIBS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cc)
   set(tests ${sources})
   set(benches ${sources})
-  list(FILTER sources EXCLUDE REGEX "_(test|bench|fuzz)\\.cc$")
+  list(FILTER sources EXCLUDE REGEX "(_(test|bench|fuzz)|/test_main)\\.cc$")
   list(FILTER tests INCLUDE REGEX "_test\\.cc$")
   list(FILTER benches INCLUDE REGEX "_bench\\.cc$")
 
@@ -45,8 +45,11 @@ function(dbrx_floor name)
   endforeach()
 
   if(DBRX_TESTS AND tests)
-    add_executable(test_${name} ${tests})
-    target_link_libraries(test_${name} PRIVATE dbrx_${name} ${arg_TEST_LIBS} GTest::gtest_main)
+    add_executable(test_${name} ${tests} ${arg_TEST_MAIN})
+    target_link_libraries(test_${name} PRIVATE dbrx_${name} ${arg_TEST_LIBS} GTest::gtest)
+    if(NOT arg_TEST_MAIN)
+      target_link_libraries(test_${name} PRIVATE GTest::gtest_main)
+    endif()
     gtest_discover_tests(test_${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR} TEST_PREFIX "${name}."
                          DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 300)
   endif()

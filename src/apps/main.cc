@@ -9,6 +9,7 @@
 #include "apps/commands.h"
 #include "base/error.h"
 #include "base/isa.h"
+#include "text/grammar_trial.h"
 
 namespace dbrx {
 namespace {
@@ -58,6 +59,8 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   try {
+    // `dbrx serve` runs this for itself; no command for people.
+    if (argc == 2 && argv[1] == dbrx::kGrammarTrialCommand) return dbrx::grammar_trial_main();
     return dbrx::run(argc, argv);
   } catch (const dbrx::Error& error) {
     std::fprintf(stderr, "dbrx: %s\n", error.what());

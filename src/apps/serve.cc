@@ -125,6 +125,7 @@ int serve(ServeFlags& flags) {
   LoadedModel loaded = load_for_generation(flags.model, /*needs_chat_template=*/false);
   if (options.model_names.empty()) options.model_names = {directory_name(flags.model.model_dir)};
   options.version = DBRX_VERSION;
+  options.trial_program = "/proc/self/exe";  // though another file may have its name by now
   options.tokenizer_config = loaded.tokenizer_config;
   options.system_fingerprint = fingerprint(loaded, flags.model);
   options.shutdown_timeout =

@@ -13,7 +13,7 @@ namespace dbrx {
 namespace {
 
 std::shared_ptr<const Grammar> grammar(GrammarKind kind, const std::string& source) {
-  static GrammarCompiler compiler(test_tokenizer(), kEndId);
+  static GrammarCompiler compiler(test_tokenizer(), kEndId, "");
   return compiler.compile(kind, source);
 }
 

@@ -59,6 +59,7 @@ class FakeServer {
     options.port = 0;
     options.handle_signals = false;
     options.version = "1.2.3";
+    options.trial_program = "/proc/self/exe";
     options.system_fingerprint = "fp_test";
     if (options.model_names.empty()) options.model_names = {"alphabet", "org/alpha-2"};
     std::optional<ChatTemplate> chat_template;

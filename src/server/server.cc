@@ -71,9 +71,12 @@ size_t longest_token(const Tokenizer& tokenizer) {
   return n_bytes;
 }
 
-std::optional<GrammarCompiler> make_grammars(const Engine& engine, const Tokenizer& tokenizer) {
+std::optional<GrammarCompiler> make_grammars(const Engine& engine, const Tokenizer& tokenizer,
+                                             const std::string& trial_program) {
+  CHECK(!trial_program.empty());
   for (const int32_t id : engine.eos_token_ids()) {
-    if (id < tokenizer.n_ids()) return std::make_optional<GrammarCompiler>(tokenizer, id);
+    if (id >= tokenizer.n_ids()) continue;
+    return std::make_optional<GrammarCompiler>(tokenizer, id, trial_program);
   }
   return std::nullopt;
 }
@@ -84,7 +87,7 @@ struct Server::State {
   State(ServerOptions options_in, Engine& engine, const Tokenizer& tokenizer,
         std::optional<ChatTemplate> chat_template)
       : options(std::move(options_in)),
-        grammars(make_grammars(engine, tokenizer)),
+        grammars(make_grammars(engine, tokenizer, options.trial_program)),
         services{.engine = engine,
                  .tokenizer = tokenizer,
                  .chat_template = std::move(chat_template),

@@ -25,6 +25,7 @@ struct ServerOptions {
   std::string version;                   // of the program, for /version
   std::string system_fingerprint;        // empty: null in answers
   std::string tokenizer_config;          // JSON, for /tokenizer_info; empty: 404
+  std::string trial_program;             // tries clients' grammars (text/grammar_trial.h); required
 
   ApiKeys keys = {};         // none: everybody may use it
   SafetyPolicy safety = {};  // none

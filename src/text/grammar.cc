@@ -1,12 +1,17 @@
 #include "text/grammar.h"
 
+#include <ctime>
+
 #include "base/error.h"
 #include "text/rust_api.h"
 
 namespace dbrx {
 namespace {
 
+// Compiled grammars take 0.1 to 5 MB; a trial bounds one at 256 MiB.
 constexpr size_t kMaxKept = 64;
+constexpr size_t kMaxKeptBytes = size_t{256} << 20;
+constexpr double kMaxMaskSeconds = 1;
 // The work grows faster than the source, fastest with rules: a list of functions needs more room.
 constexpr size_t kMaxRuleBytes = size_t{16} << 10;
 constexpr size_t kMaxSchemaBytes = size_t{256} << 10;
@@ -27,6 +32,33 @@ const char* kind_name(GrammarKind kind) {
   return "calls";
 }
 
+double thread_seconds() {
+  timespec time = {};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
+// Marks a grammar in whose scope the thread has worked for too long. By the thread's own time,
+// which runs no faster on a busy machine.
+class SlownessWatch {
+ public:
+  explicit SlownessWatch(std::atomic<bool>& too_slow) : too_slow_(too_slow) {
+    if (too_slow_) {
+      throw Error(Code::resource_exhausted,
+                  "the grammar: finding the tokens that may come next took more than a second");
+    }
+  }
+  ~SlownessWatch() {
+    if (thread_seconds() - begin_ > kMaxMaskSeconds) too_slow_ = true;
+  }
+  SlownessWatch(const SlownessWatch&) = delete;
+  SlownessWatch& operator=(const SlownessWatch&) = delete;
+
+ private:
+  std::atomic<bool>& too_slow_;
+  double begin_ = thread_seconds();
+};
+
 }  // namespace
 
 void CloseGrammar::operator()(DbrxTextGrammar* handle) const { dbrx_text_grammar_close(handle); }
@@ -36,6 +68,7 @@ void GrammarCompiler::Close::operator()(DbrxTextVocabulary* handle) const {
 }
 
 bool GrammarMatcher::mask(std::span<uint32_t> allowed) {
+  const SlownessWatch watch(*too_slow_);
   int32_t may_end = 0;
   const rust::Payload done(
       dbrx_text_grammar_mask(rust_.get(), allowed.data(), allowed.size(), &may_end));
@@ -43,6 +76,7 @@ bool GrammarMatcher::mask(std::span<uint32_t> allowed) {
 }
 
 void GrammarMatcher::accept(int32_t token) {
+  const SlownessWatch watch(*too_slow_);
   int32_t over = 0;
   const rust::Payload done(dbrx_text_grammar_accept(rust_.get(), token, &over));
   over_ = over != 0;
@@ -53,12 +87,15 @@ GrammarMatcher Grammar::start() const {
   DbrxTextGrammar* handle = nullptr;
   const rust::Payload done(dbrx_text_grammar_start(rust_.get(), &handle));
   matcher.rust_.reset(handle);
+  matcher.too_slow_ = too_slow_;
   return matcher;
 }
 
-GrammarCompiler::GrammarCompiler(const Tokenizer& tokenizer, int32_t eos_id)
+GrammarCompiler::GrammarCompiler(const Tokenizer& tokenizer, int32_t eos_id,
+                                 const std::string& trial_program)
     : tokenizer_(tokenizer), eos_id_(eos_id) {
   CHECK(eos_id >= 0 && eos_id < tokenizer.n_ids());
+  if (!trial_program.empty()) trial_.emplace(trial_program, tokenizer, eos_id);
 }
 
 // The tree of a vocabulary of 100K tokens takes a moment that a start without grammars should not.
@@ -80,28 +117,43 @@ std::shared_ptr<const Grammar> GrammarCompiler::compile(GrammarKind kind, std::s
                                             " are taken");
   }
   std::string key = std::string(kind_name(kind)).append(1, '\0').append(source);
-  {
-    const std::lock_guard lock(mutex_);
-    const auto found = by_key_.find(key);
-    if (found != by_key_.end()) {
-      recent_.splice(recent_.begin(), recent_, found->second);
-      return found->second->grammar;
-    }
-  }
+  if (const auto kept = find(key)) return kept;
+  size_t n_bytes = key.size();
+  if (trial_) n_bytes += trial_->run(kind_name(kind), source);
   DbrxTextGrammar* handle = nullptr;
   const rust::Payload done(dbrx_text_grammar_open(vocabulary(), rust::slice(kind_name(kind)),
                                                   rust::slice(source), &handle));
   GrammarHandle rust(handle);
   const std::shared_ptr<const Grammar> grammar(new Grammar(std::move(rust)));
+  keep({std::move(key), grammar, n_bytes});
+  return grammar;
+}
+
+// Null when it is not there. Throws Error when it has shown to be too slow.
+std::shared_ptr<const Grammar> GrammarCompiler::find(const std::string& key) {
   const std::lock_guard lock(mutex_);
-  if (by_key_.contains(key)) return grammar;  // another thread was faster
-  recent_.push_front({std::move(key), grammar});
+  const auto found = by_key_.find(key);
+  if (found == by_key_.end()) return nullptr;
+  recent_.splice(recent_.begin(), recent_, found->second);
+  const std::shared_ptr<const Grammar> grammar = found->second->grammar;
+  if (grammar->too_slow()) {
+    throw Error(Code::invalid_argument,
+                "with this grammar, finding the tokens that may come next took more than a second");
+  }
+  return grammar;
+}
+
+void GrammarCompiler::keep(Entry entry) {
+  const std::lock_guard lock(mutex_);
+  if (by_key_.contains(entry.key)) return;  // another thread was faster
+  n_kept_bytes_ += entry.n_bytes;
+  recent_.push_front(std::move(entry));
   by_key_.emplace(recent_.front().key, recent_.begin());
-  if (recent_.size() > kMaxKept) {
+  while (recent_.size() > kMaxKept || n_kept_bytes_ > kMaxKeptBytes) {
+    n_kept_bytes_ -= recent_.back().n_bytes;
     by_key_.erase(recent_.back().key);
     recent_.pop_back();
   }
-  return grammar;
 }
 
 }  // namespace dbrx

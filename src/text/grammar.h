@@ -3,16 +3,20 @@
 // Lark grammar names them. The work is llguidance's (rust/src/grammar.rs).
 #pragma once
 
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
 
+#include "text/grammar_trial.h"
 #include "text/tokenizer.h"
 
 struct DbrxTextGrammar;
@@ -40,7 +44,9 @@ using GrammarHandle = std::unique_ptr<DbrxTextGrammar, CloseGrammar>;
 class GrammarMatcher {
  public:
   // Sets bit i % 32 of word i / 32 for each token id i that may come next; true when the text may
-  // end here. An end-of-text id is never set. Throws Error(resource_exhausted or internal).
+  // end here. An end-of-text id is never set. Throws Error(resource_exhausted or internal): the
+  // work has a bound, which grammars made for it reach after 1 or 2 seconds. Where it took more
+  // than one, all other texts of this grammar fail at once.
   bool mask(std::span<uint32_t> allowed);
 
   // Takes a token that the mask allowed. Throws Error as mask does.
@@ -52,6 +58,7 @@ class GrammarMatcher {
  private:
   friend class Grammar;
   GrammarHandle rust_;
+  std::shared_ptr<std::atomic<bool>> too_slow_;  // the grammar's
   bool over_ = false;
 };
 
@@ -59,24 +66,29 @@ class GrammarMatcher {
 class Grammar {
  public:
   GrammarMatcher start() const;
+  // Whether a mask took too long: no text of it gets another one.
+  bool too_slow() const { return *too_slow_; }
 
  private:
   friend class GrammarCompiler;
   explicit Grammar(GrammarHandle rust) : rust_(std::move(rust)) {}
 
   GrammarHandle rust_;
+  std::shared_ptr<std::atomic<bool>> too_slow_ = std::make_shared<std::atomic<bool>>(false);
 };
 
 // Compiles grammars for one tokenizer and keeps the last ones. May be called from several threads.
 class GrammarCompiler {
  public:
   // eos_id: any id that ends a text, below tokenizer.n_ids(). The tokenizer outlives the compiler.
-  GrammarCompiler(const Tokenizer& tokenizer, int32_t eos_id);
+  // trial_program: a program that tries each source first (GrammarTrial); "" when nobody else's
+  // sources are compiled, since nothing then bounds what one may cost.
+  GrammarCompiler(const Tokenizer& tokenizer, int32_t eos_id, const std::string& trial_program);
 
-  // Throws Error(invalid_argument) saying what is wrong with the source, or that it would cost too
-  // much: more than 16 KiB of rules (lark, regex) or 256 KiB of anything else, or too much work.
-  // llguidance's own bound of the work takes about 0.1 s for what clients send; sources made to be
-  // slow get by it and keep the calling thread busy for seconds or longer.
+  // Throws Error: invalid_argument saying what is wrong with the source, or that it would cost too
+  // much: more than 16 KiB of rules (lark, regex), 256 KiB of anything else, or a trial's budget;
+  // resource_exhausted when there can't be a trial. Takes as long as the trial once more, and a
+  // mask.
   std::shared_ptr<const Grammar> compile(GrammarKind kind, std::string_view source);
 
  private:
@@ -86,17 +98,22 @@ class GrammarCompiler {
   struct Entry {
     std::string key;
     std::shared_ptr<const Grammar> grammar;
+    size_t n_bytes;
   };
 
+  std::shared_ptr<const Grammar> find(const std::string& key);
+  void keep(Entry entry);
   DbrxTextVocabulary* vocabulary();
 
   const Tokenizer& tokenizer_;
   int32_t eos_id_;
+  std::optional<GrammarTrial> trial_;
   std::once_flag opened_;
   std::unique_ptr<DbrxTextVocabulary, Close> rust_;  // made when it is first needed
   std::mutex mutex_;                                 // guards what is below
   std::list<Entry> recent_;                          // the one used last in front
   std::unordered_map<std::string_view, std::list<Entry>::iterator> by_key_;
+  size_t n_kept_bytes_ = 0;
 };
 
 }  // namespace dbrx

@@ -23,7 +23,7 @@ bool allows(const std::vector<uint32_t>& mask, int32_t id) {
 
 struct Fixture {
   Tokenizer tokenizer = tiny();
-  GrammarCompiler compiler{tokenizer, tiny::added_id(0)};
+  GrammarCompiler compiler{tokenizer, tiny::added_id(0), "/proc/self/exe"};
   std::vector<uint32_t> mask =
       std::vector<uint32_t>((static_cast<size_t>(tokenizer.n_ids()) + 31) / 32);
 

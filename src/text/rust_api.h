@@ -58,6 +58,8 @@ DbrxTextAnswer dbrx_text_render(const DbrxTextTemplate* handle, const DbrxTextMe
                                 size_t n_messages, int32_t add_generation_prompt);
 DbrxTextAnswer dbrx_text_vocabulary_open(const DbrxTextTokenizer* tokenizer, int32_t eos,
                                          DbrxTextVocabulary** handle);
+DbrxTextAnswer dbrx_text_vocabulary_of_bytes(int32_t n_ids, int32_t eos, DbrxTextSlice specials,
+                                             DbrxTextVocabulary** handle);
 void dbrx_text_vocabulary_close(DbrxTextVocabulary* handle);
 DbrxTextAnswer dbrx_text_grammar_open(const DbrxTextVocabulary* vocabulary, DbrxTextSlice kind,
                                       DbrxTextSlice source, DbrxTextGrammar** handle);

@@ -4,25 +4,37 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use llguidance::api::{ParserLimits, StopReason, TopLevelGrammar};
-use llguidance::toktrie::{ApproximateTokEnv, InferenceCapabilities, TokEnv, TokRxInfo, TokTrie};
-use llguidance::{Matcher, ParserFactory};
+use llguidance::api::{GrammarInit, ParserLimits, StopReason, TopLevelGrammar};
+use llguidance::toktrie::{
+    ApproximateTokEnv, InferenceCapabilities, SimpleVob, TokEnv, TokRxInfo, TokTrie,
+};
+use llguidance::{Logger, ParserFactory, TokenParser};
 use serde_json::{json, Value};
 
 use crate::{calls::Calls, json::parse, panic_text, Failure, Outcome, Status};
 
-/// What one grammar may cost. Fuel is llguidance's measure of work: a compile with all of it takes
-/// about a tenth of a second, a mask about 20 ms; a lexer state takes up to 2 kB.
+/// What one grammar may cost. Fuel and items are llguidance's measures of work. They do not bound
+/// the time of a compile: ../../grammar_trial.h does. For a mask they do, at 1 or 2 seconds; the
+/// usual ones take less than a millisecond. A lexer state takes up to 2 kB.
 const LIMITS: ParserLimits = ParserLimits {
     max_items_in_row: 2000,
     initial_lexer_fuel: 1_000_000,
     step_lexer_fuel: 200_000,
     step_max_items: 50_000,
-    max_lexer_states: 50_000,
-    max_grammar_size: 200_000,
+    max_lexer_states: 25_000,
+    max_grammar_size: 100_000,
     precompute_large_lexemes: false,
     verbose_errors: false,
 };
+
+/// Items of the rows of one text that a client's Lark grammar may have. A rule that ends with itself
+/// makes one token complete a rule of each row before it, and the work for a row is the square of
+/// its items: 50,000 take 2 seconds. In JSON each level has a bracket of its own that ends it.
+const MAX_LARK_ITEMS: usize = 50_000;
+
+/// Lexer states times terminals of a Lark grammar. All of its terminals may be possible at the same
+/// place (in JSON the items of a row bound them), and making a state costs 0.2 us for each: 1 second.
+const MAX_LARK_STATES: usize = 5_000_000;
 
 /// llguidance reads a grammar by recursion, as deep as its rules or properties form a chain: 20,000
 /// of them overflow 8 MiB, and ../../grammar.cc bounds how many there can be.
@@ -30,6 +42,9 @@ const STACK: usize = 256 << 20;
 
 /// How long is looked for the function whose parameters are at fault.
 const BLAME_TIME: Duration = Duration::from_millis(200);
+
+/// Characters of a reason for which a grammar is refused.
+const MAX_REASON: usize = 900;
 
 /// Bytes of white space in a row between the parts of a JSON text; JSON itself allows any number,
 /// and a model that has lost its way would write them for ever.
@@ -53,11 +68,25 @@ struct JsonSpace {
 
 /// A grammar at some point of a text; a compiled one is at the beginning.
 pub struct Grammar {
-    matcher: Matcher,
+    parser: TokenParser,
     json_space: Option<JsonSpace>,
+    max_items: usize, // of all rows of the text
+    n_items: usize,
 }
 
 impl Vocabulary {
+    /// The single bytes and the special tokens (id and name) of a vocabulary: what the cost of a
+    /// compile depends on, made in a millisecond.
+    pub fn of_bytes(n_ids: usize, eos: u32, specials: &[(usize, Vec<u8>)]) -> Outcome<Vocabulary> {
+        let mut tokens = vec![(Vec::new(), false); n_ids];
+        for (id, name) in specials {
+            tokens[*id] = (name.clone(), true);
+        }
+        let others = tokens.iter_mut().filter(|(_, special)| !special);
+        others.zip(0..=u8::MAX).for_each(|(token, byte)| token.0.push(byte));
+        Vocabulary::new(&tokens, eos)
+    }
+
     /// `tokens`: bytes by id and whether it is special; special ones never match a text.
     pub fn new(tokens: &[(Vec<u8>, bool)], eos: u32) -> Outcome<Vocabulary> {
         let words: Vec<Vec<u8>> = tokens
@@ -89,31 +118,49 @@ impl Vocabulary {
             "lark" => TopLevelGrammar::from_lark(source.to_string()),
             _ => return Err(Failure(Status::Internal, format!("no grammar of kind {kind}"))),
         };
-        Ok(Grammar { matcher: self.matcher(grammar)?, json_space: self.json_space(kind) })
+        let parser = self.parser(grammar, kind == "lark")?;
+        let max_items = if kind == "lark" { MAX_LARK_ITEMS } else { usize::MAX };
+        Ok(Grammar { parser, json_space: self.json_space(kind), max_items, n_items: 0 })
     }
 
     fn compile_calls(&self, source: &str) -> Outcome<Grammar> {
         let calls = Calls::read(source)?;
         let started = Instant::now();
-        let matcher = self.matcher(TopLevelGrammar::from_lark(calls.grammar())).map_err(|whole| {
+        let lark = TopLevelGrammar::from_lark(calls.grammar());
+        let parser = self.parser(lark, false).map_err(|whole| {
             // The whole does not say whose schema is at fault.
             let mut each = calls.schemas().take_while(|_| started.elapsed() < BLAME_TIME);
             let of_one = each.find_map(|(name, schema)| {
-                let alone = self.matcher(TopLevelGrammar::from_json_schema(schema)).err()?;
-                Some(refused(&format!("the parameters of {name}: {}", alone.1)))
+                let alone = self.parser(TopLevelGrammar::from_json_schema(schema), false).err()?;
+                Some(refused(format!("the parameters of {name}: {}", alone.1)))
             });
             of_one.unwrap_or(whole)
         })?;
-        Ok(Grammar { matcher, json_space: None })
+        Ok(Grammar { parser, json_space: None, max_items: usize::MAX, n_items: 0 })
     }
 
-    fn matcher(&self, grammar: TopLevelGrammar) -> Outcome<Matcher> {
-        on_deep_stack(|| {
-            let mut matcher = Matcher::new(self.factory.create_parser(grammar));
-            // Some costs show with the first mask only.
-            let mask = matcher.compute_mask_or_eos();
-            mask.map(|_| matcher).map_err(|e| refused(&e.to_string()))
-        })?
+    /// `is_foreign`: a client wrote the rules, not only schemas.
+    fn parser(&self, grammar: TopLevelGrammar, is_foreign: bool) -> Outcome<TokenParser> {
+        let make = || {
+            let environment = Some(self.factory.tok_env().clone());
+            let init = GrammarInit::Serialized(grammar);
+            let (rules, lexer) = init.to_internal(environment, LIMITS).map_err(refused)?;
+            let mut limits = LIMITS;
+            if is_foreign {
+                let n_states = MAX_LARK_STATES / lexer.lexemes.len();
+                limits.max_lexer_states = limits.max_lexer_states.min(n_states);
+            }
+            let init = GrammarInit::Internal(rules, lexer);
+            let capabilities = InferenceCapabilities::default();
+            let mut parser = self
+                .factory
+                .create_parser_from_init_ext(init, Logger::new(0, 0), capabilities, limits)
+                .map_err(refused)?;
+            parser.start_without_prompt();
+            parser.compute_mask().map_err(refused)?; // some costs show with the first mask only
+            Ok(parser)
+        };
+        on_deep_stack(make)?
     }
 
     fn json_space(&self, kind: &str) -> Option<JsonSpace> {
@@ -148,21 +195,21 @@ fn is_json_space(byte: u8) -> bool {
 impl Grammar {
     /// Another one at the same point, for one text.
     pub fn start(&self) -> Grammar {
-        Grammar { matcher: self.matcher.deep_clone(), json_space: self.json_space.clone() }
+        let parser = self.parser.deep_clone();
+        Grammar { parser, json_space: self.json_space.clone(), ..*self }
     }
 
     /// Sets `mask` (bit i of word i / 32: token i may come next) and says whether the text may end
     /// here. Tokens beyond the vocabulary are never allowed; that of the end never is either.
     pub fn mask(&mut self, mask: &mut [u32]) -> Outcome<bool> {
         mask.fill(0);
-        let allowed = self.matcher.compute_mask_or_eos().map_err(internal)?;
+        let allowed = self.allowed()?;
         let n = mask.len().min(allowed.as_slice().len());
         mask[..n].copy_from_slice(&allowed.as_slice()[..n]);
         if let Some(space) = self.json_space.as_ref().filter(|s| s.run >= MAX_JSON_SPACE) {
             space.tokens.iter().for_each(|id| mask[*id as usize / 32] &= !(1 << (id % 32)));
         }
-        let environment = self.matcher.tok_env().map_err(internal)?;
-        let eos = environment.tok_trie().eos_token() as usize;
+        let eos = self.parser.token_env.tok_trie().eos_token() as usize;
         let may_end = mask[eos / 32] >> (eos % 32) & 1 != 0;
         mask[eos / 32] &= !(1 << (eos % 32));
         Ok(may_end)
@@ -170,16 +217,30 @@ impl Grammar {
 
     /// Takes a token that the mask allowed. True: nothing can follow it.
     pub fn accept(&mut self, token: u32) -> Outcome<bool> {
-        self.matcher.consume_token(token).map_err(internal)?;
-        if let Some(space) = &mut self.json_space {
-            let environment = self.matcher.tok_env().map_err(internal)?;
-            space.push(environment.tok_trie().token(token));
+        let before = self.parser.parser_stats().all_items;
+        self.parser.consume_token(token).map_err(internal)?;
+        self.parser.check_stop().map_err(internal)?;
+        self.n_items += self.parser.parser_stats().all_items - before;
+        if self.n_items > self.max_items {
+            return Err(exhausted("too many rules at work in one text"));
         }
-        match self.matcher.stop_reason() {
+        if let Some(space) = &mut self.json_space {
+            space.push(self.parser.token_env.tok_trie().token(token));
+        }
+        match self.parser.stop_reason() {
             StopReason::NotStopped => Ok(false),
             reason if reason.is_ok() => Ok(true),
-            reason => Err(Failure(Status::ResourceExhausted, format!("the grammar: {reason}"))),
+            reason => Err(exhausted(&reason.to_string())),
         }
+    }
+
+    /// The tokens that llguidance allows: that of the end alone where nothing can follow.
+    fn allowed(&mut self) -> Outcome<SimpleVob> {
+        if self.parser.stop_reason() == StopReason::NotStopped {
+            return self.parser.compute_mask().map_err(internal);
+        }
+        let trie = self.parser.token_env.tok_trie();
+        Ok(trie.singleton_token_set(trie.eos_token()))
     }
 }
 
@@ -197,8 +258,13 @@ fn internal(error: impl std::fmt::Display) -> Failure {
     Failure(Status::Internal, format!("the grammar failed: {error}"))
 }
 
-fn refused(why: &str) -> Failure {
-    Failure(Status::InvalidArgument, why.to_string())
+fn exhausted(why: &str) -> Failure {
+    Failure(Status::ResourceExhausted, format!("the grammar: {why}"))
+}
+
+/// Some reasons repeat the source.
+fn refused(why: impl std::fmt::Display) -> Failure {
+    Failure(Status::InvalidArgument, why.to_string().chars().take(MAX_REASON).collect())
 }
 
 fn read_schema(source: &str) -> Outcome<Value> {
@@ -218,7 +284,7 @@ fn read_schema(source: &str) -> Outcome<Value> {
 /// A Lark grammar whose texts are the members of a JSON list of strings.
 fn choice_grammar(source: &str) -> Outcome<String> {
     let list: Vec<String> =
-        serde_json::from_str(source).map_err(|e| refused(&format!("the choices: {e}")))?;
+        serde_json::from_str(source).map_err(|e| refused(format!("the choices: {e}")))?;
     if list.is_empty() || list.iter().any(String::is_empty) {
         return Err(refused("choices must be strings of at least one character, and not none"));
     }

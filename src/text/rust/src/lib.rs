@@ -260,8 +260,36 @@ pub unsafe extern "C" fn dbrx_text_vocabulary_open(
     })
 }
 
+/// Makes the tree of the single bytes and special tokens of a vocabulary (`Vocabulary::of_bytes`).
+/// `specials`: for each id and length of its name, `int32_t`, and the name.
+///
 /// # Safety
-/// `handle` comes from `dbrx_text_vocabulary_open` and is closed once.
+/// `specials` is readable and as described, `handle` is writable.
+#[no_mangle]
+pub unsafe extern "C" fn dbrx_text_vocabulary_of_bytes(
+    n_ids: i32,
+    eos: i32,
+    specials: Slice,
+    handle: *mut *mut Vocabulary,
+) -> Answer {
+    guarded(|| {
+        let mut names = Vec::new();
+        let mut rest = specials.bytes();
+        while let Some((head, tail)) = rest.split_first_chunk::<8>() {
+            let [id, size] =
+                [&head[..4], &head[4..]].map(|n| i32::from_ne_bytes(n.try_into().unwrap()));
+            let (name, tail) = tail.split_at(size as usize);
+            names.push((id as usize, name.to_vec()));
+            rest = tail;
+        }
+        let vocabulary = Vocabulary::of_bytes(n_ids as usize, eos as u32, &names)?;
+        *handle = Box::into_raw(Box::new(vocabulary));
+        Ok(Vec::new())
+    })
+}
+
+/// # Safety
+/// `handle` comes from one of the two functions above and is closed once.
 #[no_mangle]
 pub unsafe extern "C" fn dbrx_text_vocabulary_close(handle: *mut Vocabulary) {
     let _ = catch_unwind(AssertUnwindSafe(|| drop(Box::from_raw(handle))));
