@@ -60,7 +60,7 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   try {
     // `dbrx serve` runs this for itself; no command for people.
-    if (argc == 2 && argv[1] == dbrx::kGrammarTrialCommand) return dbrx::grammar_trial_main();
+    if (argc == 2 && argv[1] == dbrx::kGrammarTrialCommand) dbrx::grammar_trial_main();
     return dbrx::run(argc, argv);
   } catch (const dbrx::Error& error) {
     std::fprintf(stderr, "dbrx: %s\n", error.what());

@@ -2,7 +2,7 @@
 // text and the batch, with the fake model, which does not allocate when it is warm; and the forward
 // pass, with the tiny DBRX in int4. Not covered: admission, the first and last step of a request,
 // and sinks that keep what they get (the event's memory is used again only when the sink leaves it
-// alone).
+// alone). And what happens when one of these calls fails.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -20,8 +20,10 @@ namespace {
 
 std::atomic<bool> counting{false};
 std::atomic<int64_t> n_allocations{0};
+std::atomic<int64_t> n_until_failure{-1};  // allocations; -1: none fails
 
 void* allocate(size_t bytes) noexcept {
+  if (n_until_failure >= 0 && n_until_failure-- == 0) return nullptr;
   if (counting.load(std::memory_order_relaxed)) ++n_allocations;
   return std::malloc(bytes);
 }
@@ -101,6 +103,90 @@ TEST(EngineAllocation, a_warm_step_of_a_packed_model_does_not_allocate) {
     calls.back()->stop.ignore_eos = true;
   }
   EXPECT_EQ(allocations_of_100_steps(engine, calls), 0);
+}
+
+// How a request ended. Its sink takes events apart without allocating.
+struct Ending {
+  int n_ended = 0;  // choices
+  int64_t n_tokens = 0;
+  FinishReason reason = FinishReason::stop;  // of the last one
+  bool no_memory = false;                    // said so
+
+  void take(const Event& event) {
+    n_tokens += static_cast<int64_t>(event.tokens.size());
+    if (!event.finish) return;
+    ++n_ended;
+    reason = *event.finish;
+    no_memory = event.error == "out of memory";
+  }
+};
+
+// A step in which the n-th allocation fails. False when there were fewer.
+bool step_without_memory(Engine& engine, int64_t n) {
+  n_until_failure = n;
+  engine.step();
+  return n_until_failure.exchange(-1) < 0;
+}
+
+TEST(EngineWithoutMemory, a_request_that_cannot_be_admitted_ends_alone) {
+  Context context(Isa::scalar, 1);
+  FakeModel model(kTestVocab);
+  Engine engine(context, model, &test_tokenizer(), {.max_sequences = 1, .kv_blocks = 64});
+  Ending of_running;
+  const Call running = make_call({1, 2, 3}, 200);
+  running->sink = [&](const Event& event) { of_running.take(event); };
+  submit(engine, running);
+  for (int i = 0; i < 10; ++i) engine.step();
+  int64_t n_failures = 0;
+  for (bool failed = true; failed; n_failures += failed) {
+    Ending ending;
+    const Call call = make_call({4, 5}, 20);
+    call->n_choices = 3;
+    call->stop.stop = {"a long enough stop string", "b"};
+    call->sink = [&](const Event& event) { ending.take(event); };
+    submit(engine, call);
+    failed = step_without_memory(engine, n_failures);
+    EXPECT_EQ(ending.n_ended, failed ? 3 : 0);
+    EXPECT_EQ(ending.no_memory, failed);
+    EXPECT_EQ(engine.stats().waiting, failed ? 0 : 1);
+    call->cancelled = true;
+    engine.step();
+    EXPECT_EQ(ending.n_ended, 3);
+  }
+  EXPECT_GT(n_failures, 5);
+  finish_all(engine);
+  EXPECT_EQ(of_running.reason, FinishReason::length);
+  EXPECT_EQ(of_running.n_tokens, 200);
+}
+
+TEST(EngineWithoutMemory, a_choice_whose_text_cannot_be_written_ends_alone) {
+  int64_t n_failures = 0;
+  for (bool failed = true; failed; n_failures += failed) {
+    Context context(Isa::scalar, 1);
+    FakeModel model(kTestVocab);
+    Engine engine(context, model, &test_tokenizer(), {.kv_blocks = 64});
+    Ending endings[2];
+    for (Ending& ending : endings) {
+      const Call call = make_call({1, 2, 3}, 100);
+      call->top_logprobs = 5;
+      call->stop.ignore_eos = true;
+      call->sink = [&](Event&& event) {
+        const Event taken = std::move(event);  // its memory has to be asked for again
+        ending.take(taken);
+      };
+      submit(engine, call);
+    }
+    for (int i = 0; i < 10; ++i) engine.step();
+    failed = step_without_memory(engine, n_failures);
+    EXPECT_EQ(endings[0].no_memory + endings[1].no_memory, failed ? 1 : 0);
+    finish_all(engine);
+    for (const Ending& ending : endings) {
+      EXPECT_EQ(ending.n_ended, 1);
+      EXPECT_EQ(ending.reason, ending.no_memory ? FinishReason::error : FinishReason::length);
+      EXPECT_EQ(ending.n_tokens == 100, !ending.no_memory);
+    }
+  }
+  EXPECT_GT(n_failures, 3);
 }
 
 TEST(EngineAllocation, the_counter_counts) {

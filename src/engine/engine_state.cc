@@ -2,7 +2,9 @@
 #include "engine/engine_state.h"
 
 #include <algorithm>
+#include <exception>
 #include <new>
+#include <span>
 
 #include "base/error.h"
 #include "engine/philox.h"
@@ -39,6 +41,12 @@ StepResult run_model(Model& model, Context& context, const Batch& batch, KvCache
   }
 }
 
+// What a client is told; of missing memory, in a string that needs none.
+std::string explain(const std::exception& why) {
+  const bool no_memory = dynamic_cast<const std::bad_alloc*>(&why) != nullptr;
+  return no_memory ? "out of memory" : why.what();
+}
+
 bool contains(const std::vector<int32_t>& ids, int32_t id) {
   return std::find(ids.begin(), ids.end(), id) != ids.end();
 }
@@ -54,26 +62,66 @@ bool Engine::State::admit() {
     abort = aborting;
   }
   const bool any_arrived = !arrivals.empty();
-  for (auto& [request, seed] : arrivals) {
-    auto entry = std::make_unique<ActiveRequest>();
-    entry->request = std::move(request);
-    entry->seed = seed;
-    entry->arrival = n_arrived++;
-    entry->n_unfinished = entry->request->n_choices;
-    entry->stops = stop_patterns(entry->request->stop.stop);
-    entry->choices.resize(static_cast<size_t>(entry->n_unfinished));
-    n_unstarted_choices += entry->n_unfinished;
-    int32_t choice = 0;
-    for (Sequence& sequence : entry->choices) {
-      sequence.owner = entry.get();
-      sequence.choice = choice++;
-      if (tokenizer != nullptr) sequence.text.emplace(*tokenizer, *entry->request, entry->stops);
-      scheduler.add(sequence);
+  for (const Arrival& arrival : arrivals) {
+    try {
+      put_in_line(arrival);
+    } catch (const std::exception& error) {
+      refuse(arrival, error);
     }
-    active.push_back(std::move(entry));
   }
   arrivals.clear();
   return end_cancelled(abort) || any_arrived;
+}
+
+// All of it or, when it throws, nothing.
+void Engine::State::put_in_line(const Arrival& arrival) {
+  auto entry = std::make_unique<ActiveRequest>();
+  entry->request = arrival.request;
+  entry->seed = arrival.seed;
+  entry->arrival = n_arrived++;
+  entry->n_unfinished = entry->request->n_choices;
+  entry->stops = stop_patterns(entry->request->stop.stop);
+  entry->choices.resize(static_cast<size_t>(entry->n_unfinished));
+  ActiveRequest& owner = *entry;
+  int32_t n_added = 0;
+  try {
+    for (Sequence& sequence : owner.choices) {
+      sequence.owner = &owner;
+      sequence.choice = n_added;
+      if (tokenizer != nullptr) sequence.text.emplace(*tokenizer, *owner.request, owner.stops);
+      scheduler.add(sequence);
+      ++n_added;
+    }
+    active.push_back(std::move(entry));
+  } catch (...) {
+    for (Sequence& sequence : std::span(owner.choices).first(static_cast<size_t>(n_added))) {
+      scheduler.remove(sequence);
+    }
+    throw;
+  }
+  n_unstarted_choices += n_added;
+}
+
+// Ends a request that is not in line.
+void Engine::State::refuse(const Arrival& arrival, const std::exception& why) {
+  {
+    const std::lock_guard lock(mutex);
+    --n_queued;
+  }
+  const Request& request = *arrival.request;
+  for (int32_t choice = 0; choice < request.n_choices; ++choice) {
+    Event refusal;
+    refusal.choice = choice;
+    refusal.finish = FinishReason::error;
+    refusal.error = explain(why);
+    refusal.last = choice + 1 == request.n_choices;
+    refusal.usage.prompt_tokens = static_cast<int64_t>(request.prompt.size());
+    refusal.seed = arrival.seed;
+    try {
+      request.sink(std::move(refusal));
+    } catch (...) {  // nobody takes the answer, and there is nothing more of it
+    }
+  }
 }
 
 bool Engine::State::end_cancelled(bool all) {
@@ -197,7 +245,7 @@ void Engine::State::sample() {
                                              scratch[worker], samples[i])
                             : choose(*sequence, logits, worker, samples[i]);
       } catch (const std::exception& error) {  // of a grammar, or no memory: this choice ends
-        sequence->failure = error.what();
+        sequence->failure = explain(error);
       }
       if (!done) samples[i].id = -1;
     }
@@ -258,21 +306,27 @@ void Engine::State::collect_banned(const Sequence& sequence, std::vector<int32_t
 }
 
 void Engine::State::emit() {
-  for (size_t i = 0; i < logit_rows.size();) {
-    Sequence& sequence = *logit_rows[i].sequence;
-    const size_t first = i;
-    while (i < logit_rows.size() && logit_rows[i].sequence == &sequence &&
-           logit_rows[i].prompt_token) {
-      ++i;
-    }
-    if (i > first) report_scores(sequence, std::span(samples).subspan(first, i - first));
-    if (i == logit_rows.size() || logit_rows[i].sequence != &sequence) continue;
-    if (sequence.state != Sequence::State::finished) accept(sequence, samples[i]);
-    ++i;
-  }
+  for (size_t row = 0; row < logit_rows.size();) row = emit_next(row);
   end_scored();
   report_routing();
   drop_finished();
+}
+
+// What the rows of one sequence, from `first` on, are for. Returns the first row of the next one.
+size_t Engine::State::emit_next(size_t first) {
+  Sequence& sequence = *logit_rows[first].sequence;
+  size_t end = first;
+  while (end < logit_rows.size() && logit_rows[end].sequence == &sequence) ++end;
+  const bool samples_token = !logit_rows[end - 1].prompt_token;
+  const size_t n_scores = end - first - (samples_token ? 1 : 0);
+  try {
+    if (n_scores > 0) report_scores(sequence, std::span(samples).subspan(first, n_scores));
+    const bool is_over = sequence.state == Sequence::State::finished;
+    if (samples_token && !is_over) accept(sequence, samples[end - 1]);
+  } catch (const std::exception& error) {
+    fail(sequence, error);
+  }
+  return end;
 }
 
 void Engine::State::report_scores(Sequence& sequence, std::span<TokenInfo> scores) {
@@ -359,12 +413,24 @@ void Engine::State::end_choices(ActiveRequest& entry, FinishReason reason,
   }
 }
 
-// Ends a choice for a reason that lies outside its text. What was held back is still given out.
+// Ends a choice for a reason that lies outside its text. What was held back is still given out,
+// unless there is no memory for that.
 void Engine::State::finish(Sequence& sequence, FinishReason reason, const std::string& error) {
   clear_event();
-  event.error = error;
-  if (sequence.text) sequence.text->finish(event.text);
+  try {
+    event.error = error;
+    if (sequence.text) sequence.text->finish(event.text);
+  } catch (const std::bad_alloc& no_memory) {
+    event.text.clear();
+    if (reason == FinishReason::error) event.error = explain(no_memory);
+  }
   send(sequence, reason);
+}
+
+// Ends a choice whose text could not be written on.
+void Engine::State::fail(Sequence& sequence, const std::exception& why) {
+  sequence.text.reset();
+  finish(sequence, FinishReason::error, explain(why));
 }
 
 void Engine::State::clear_event() {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -35,6 +36,8 @@ struct Engine::State {
 
   // The six lines of a step.
   bool admit();
+  void put_in_line(const Arrival& arrival);
+  void refuse(const Arrival& arrival, const std::exception& why);
   bool schedule();
   void fill_batch();
   void add_logit_row(LogitRow row);
@@ -42,6 +45,7 @@ struct Engine::State {
   void collect_routing(const BatchSpan& span, Sequence& sequence) const;
   void sample();
   void emit();
+  size_t emit_next(size_t first);
   void report_scores(Sequence& sequence, std::span<TokenInfo> scores);
   void end_scored();
   void report_routing();
@@ -59,6 +63,7 @@ struct Engine::State {
   std::optional<FinishReason> advance_text(Sequence& sequence, int32_t token);
   void end_choices(ActiveRequest& entry, FinishReason reason, const std::string& error);
   void finish(Sequence& sequence, FinishReason reason, const std::string& error);
+  void fail(Sequence& sequence, const std::exception& why);
   void clear_event();
   void send(Sequence& sequence, std::optional<FinishReason> reason);
   void drop_finished();

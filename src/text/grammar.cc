@@ -11,7 +11,6 @@ namespace {
 // Compiled grammars take 0.1 to 5 MB; a trial bounds one at 256 MiB.
 constexpr size_t kMaxKept = 64;
 constexpr size_t kMaxKeptBytes = size_t{256} << 20;
-constexpr double kMaxMaskSeconds = 1;
 // The work grows faster than the source, fastest with rules: a list of functions needs more room.
 constexpr size_t kMaxRuleBytes = size_t{16} << 10;
 constexpr size_t kMaxSchemaBytes = size_t{256} << 10;
@@ -38,24 +37,23 @@ double thread_seconds() {
   return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
-// Marks a grammar in whose scope the thread has worked for too long. By the thread's own time,
-// which runs no faster on a busy machine.
-class SlownessWatch {
+constexpr const char* kTooSlow =
+    "with this grammar, finding the tokens that may come next takes too long: make it smaller";
+
+// Looks at the clock at both ends of its scope.
+class PaceWatch {
  public:
-  explicit SlownessWatch(std::atomic<bool>& too_slow) : too_slow_(too_slow) {
-    if (too_slow_) {
-      throw Error(Code::resource_exhausted,
-                  "the grammar: finding the tokens that may come next took more than a second");
-    }
+  explicit PaceWatch(GrammarPace& pace) : pace_(pace) {
+    if (pace_.exceeded) throw Error(Code::resource_exhausted, kTooSlow);
   }
-  ~SlownessWatch() {
-    if (thread_seconds() - begin_ > kMaxMaskSeconds) too_slow_ = true;
+  ~PaceWatch() {
+    if (thread_seconds() - begin_ > pace_.max_seconds) pace_.exceeded = true;
   }
-  SlownessWatch(const SlownessWatch&) = delete;
-  SlownessWatch& operator=(const SlownessWatch&) = delete;
+  PaceWatch(const PaceWatch&) = delete;
+  PaceWatch& operator=(const PaceWatch&) = delete;
 
  private:
-  std::atomic<bool>& too_slow_;
+  GrammarPace& pace_;
   double begin_ = thread_seconds();
 };
 
@@ -68,7 +66,7 @@ void GrammarCompiler::Close::operator()(DbrxTextVocabulary* handle) const {
 }
 
 bool GrammarMatcher::mask(std::span<uint32_t> allowed) {
-  const SlownessWatch watch(*too_slow_);
+  const PaceWatch watch(*pace_);
   int32_t may_end = 0;
   const rust::Payload done(
       dbrx_text_grammar_mask(rust_.get(), allowed.data(), allowed.size(), &may_end));
@@ -76,7 +74,7 @@ bool GrammarMatcher::mask(std::span<uint32_t> allowed) {
 }
 
 void GrammarMatcher::accept(int32_t token) {
-  const SlownessWatch watch(*too_slow_);
+  const PaceWatch watch(*pace_);
   int32_t over = 0;
   const rust::Payload done(dbrx_text_grammar_accept(rust_.get(), token, &over));
   over_ = over != 0;
@@ -87,13 +85,13 @@ GrammarMatcher Grammar::start() const {
   DbrxTextGrammar* handle = nullptr;
   const rust::Payload done(dbrx_text_grammar_start(rust_.get(), &handle));
   matcher.rust_.reset(handle);
-  matcher.too_slow_ = too_slow_;
+  matcher.pace_ = pace_;
   return matcher;
 }
 
 GrammarCompiler::GrammarCompiler(const Tokenizer& tokenizer, int32_t eos_id,
-                                 const std::string& trial_program)
-    : tokenizer_(tokenizer), eos_id_(eos_id) {
+                                 const std::string& trial_program, double max_mask_seconds)
+    : tokenizer_(tokenizer), eos_id_(eos_id), max_mask_seconds_(max_mask_seconds) {
   CHECK(eos_id >= 0 && eos_id < tokenizer.n_ids());
   if (!trial_program.empty()) trial_.emplace(trial_program, tokenizer, eos_id);
 }
@@ -124,7 +122,7 @@ std::shared_ptr<const Grammar> GrammarCompiler::compile(GrammarKind kind, std::s
   const rust::Payload done(dbrx_text_grammar_open(vocabulary(), rust::slice(kind_name(kind)),
                                                   rust::slice(source), &handle));
   GrammarHandle rust(handle);
-  const std::shared_ptr<const Grammar> grammar(new Grammar(std::move(rust)));
+  const std::shared_ptr<const Grammar> grammar(new Grammar(std::move(rust), max_mask_seconds_));
   keep({std::move(key), grammar, n_bytes});
   return grammar;
 }
@@ -136,10 +134,7 @@ std::shared_ptr<const Grammar> GrammarCompiler::find(const std::string& key) {
   if (found == by_key_.end()) return nullptr;
   recent_.splice(recent_.begin(), recent_, found->second);
   const std::shared_ptr<const Grammar> grammar = found->second->grammar;
-  if (grammar->too_slow()) {
-    throw Error(Code::invalid_argument,
-                "with this grammar, finding the tokens that may come next took more than a second");
-  }
+  if (grammar->too_slow()) throw Error(Code::invalid_argument, kTooSlow);
   return grammar;
 }
 

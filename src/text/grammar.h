@@ -40,13 +40,20 @@ struct CloseGrammar {
 };
 using GrammarHandle = std::unique_ptr<DbrxTextGrammar, CloseGrammar>;
 
+// The time that one step of a text may take, and whether one has taken more: shared by a grammar
+// and its texts.
+struct GrammarPace {
+  const double max_seconds;
+  std::atomic<bool> exceeded{false};
+};
+
 // Where one text stands in its grammar. Movable; used by one thread at a time.
 class GrammarMatcher {
  public:
   // Sets bit i % 32 of word i / 32 for each token id i that may come next; true when the text may
   // end here. An end-of-text id is never set. Throws Error(resource_exhausted or internal): the
-  // work has a bound, which grammars made for it reach after 1 or 2 seconds. Where it took more
-  // than one, all other texts of this grammar fail at once.
+  // work has a bound, which grammars made for that reach after 1 or 2 seconds. Once it took more
+  // than the pace, all texts of the grammar fail at once.
   bool mask(std::span<uint32_t> allowed);
 
   // Takes a token that the mask allowed. Throws Error as mask does.
@@ -58,7 +65,7 @@ class GrammarMatcher {
  private:
   friend class Grammar;
   GrammarHandle rust_;
-  std::shared_ptr<std::atomic<bool>> too_slow_;  // the grammar's
+  std::shared_ptr<GrammarPace> pace_;  // the grammar's
   bool over_ = false;
 };
 
@@ -66,15 +73,16 @@ class GrammarMatcher {
 class Grammar {
  public:
   GrammarMatcher start() const;
-  // Whether a mask took too long: no text of it gets another one.
-  bool too_slow() const { return *too_slow_; }
+  // Whether no text of it gets another mask.
+  bool too_slow() const { return pace_->exceeded; }
 
  private:
   friend class GrammarCompiler;
-  explicit Grammar(GrammarHandle rust) : rust_(std::move(rust)) {}
+  Grammar(GrammarHandle rust, double max_seconds)
+      : rust_(std::move(rust)), pace_(std::make_shared<GrammarPace>(max_seconds)) {}
 
   GrammarHandle rust_;
-  std::shared_ptr<std::atomic<bool>> too_slow_ = std::make_shared<std::atomic<bool>>(false);
+  std::shared_ptr<GrammarPace> pace_;
 };
 
 // Compiles grammars for one tokenizer and keeps the last ones. May be called from several threads.
@@ -82,8 +90,10 @@ class GrammarCompiler {
  public:
   // eos_id: any id that ends a text, below tokenizer.n_ids(). The tokenizer outlives the compiler.
   // trial_program: a program that tries each source first (GrammarTrial); "" when nobody else's
-  // sources are compiled, since nothing then bounds what one may cost.
-  GrammarCompiler(const Tokenizer& tokenizer, int32_t eos_id, const std::string& trial_program);
+  // sources are compiled, since nothing then bounds what one may cost. max_mask_seconds: of the
+  // thread's own time, which does not pass while others run.
+  GrammarCompiler(const Tokenizer& tokenizer, int32_t eos_id, const std::string& trial_program,
+                  double max_mask_seconds = 1);
 
   // Throws Error: invalid_argument saying what is wrong with the source, or that it would cost too
   // much: more than 16 KiB of rules (lark, regex), 256 KiB of anything else, or a trial's budget;
@@ -108,6 +118,7 @@ class GrammarCompiler {
   const Tokenizer& tokenizer_;
   int32_t eos_id_;
   std::optional<GrammarTrial> trial_;
+  double max_mask_seconds_;
   std::once_flag opened_;
   std::unique_ptr<DbrxTextVocabulary, Close> rust_;  // made when it is first needed
   std::mutex mutex_;                                 // guards what is below

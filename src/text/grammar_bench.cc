@@ -24,7 +24,7 @@ struct Fixture {
   Fixture() {
     const char* dir = std::getenv("DBRX_BENCH_MODEL");
     tokenizer.emplace(Tokenizer::load(dir == nullptr ? "models/dbrx-nano" : dir));
-    compiler.emplace(*tokenizer, tokenizer->special_id("<|endoftext|>").value());
+    compiler.emplace(*tokenizer, tokenizer->special_id("<|endoftext|>").value(), "");
   }
   std::optional<Tokenizer> tokenizer;
   std::optional<GrammarCompiler> compiler;

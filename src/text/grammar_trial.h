@@ -37,7 +37,7 @@ class GrammarTrial {
   std::string specials_;  // as dbrx_text_vocabulary_of_bytes reads them
 };
 
-// Compiles what GrammarTrial::run sent within the budget and answers. Returns the exit status.
-int grammar_trial_main();
+// Compiles within the budget what GrammarTrial::run sent, answers and ends the process.
+[[noreturn]] void grammar_trial_main();
 
 }  // namespace dbrx

@@ -41,7 +41,7 @@ struct TrialQuestion {
   int32_t eos_id = 0;
   std::string_view kind;
   std::string_view source;
-  std::string_view specials;
+  std::string_view specials = {};
 
   std::string bytes() const {
     const Head head{n_ids, eos_id, kind.size(), source.size(), specials.size()};

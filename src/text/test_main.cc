@@ -5,7 +5,7 @@
 #include "text/grammar_trial.h"
 
 int main(int argc, char** argv) {
-  if (argc == 2 && argv[1] == dbrx::kGrammarTrialCommand) return dbrx::grammar_trial_main();
+  if (argc == 2 && argv[1] == dbrx::kGrammarTrialCommand) dbrx::grammar_trial_main();
   testing::InitGoogleTest(&argc, argv);
   return RUN_ALL_TESTS();
 }

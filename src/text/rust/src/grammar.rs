@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use llguidance::api::{GrammarInit, ParserLimits, StopReason, TopLevelGrammar};
+use llguidance::earley::SlicedBiasComputer;
 use llguidance::toktrie::{
     ApproximateTokEnv, InferenceCapabilities, SimpleVob, TokEnv, TokRxInfo, TokTrie,
 };
@@ -76,7 +77,7 @@ pub struct Grammar {
 
 impl Vocabulary {
     /// The single bytes and the special tokens (id and name) of a vocabulary: what the cost of a
-    /// compile depends on, made in a millisecond.
+    /// compile depends on, made in milliseconds.
     pub fn of_bytes(n_ids: usize, eos: u32, specials: &[(usize, Vec<u8>)]) -> Outcome<Vocabulary> {
         let mut tokens = vec![(Vec::new(), false); n_ids];
         for (id, name) in specials {
@@ -84,11 +85,16 @@ impl Vocabulary {
         }
         let others = tokens.iter_mut().filter(|(_, special)| !special);
         others.zip(0..=u8::MAX).for_each(|(token, byte)| token.0.push(byte));
-        Vocabulary::new(&tokens, eos)
+        Vocabulary::with_slices(&tokens, eos, &[])
     }
 
     /// `tokens`: bytes by id and whether it is special; special ones never match a text.
     pub fn new(tokens: &[(Vec<u8>, bool)], eos: u32) -> Outcome<Vocabulary> {
+        Vocabulary::with_slices(tokens, eos, &SlicedBiasComputer::general_slices())
+    }
+
+    /// `slices`: expressions whose tokens get trees of their own, for faster masks.
+    fn with_slices(tokens: &[(Vec<u8>, bool)], eos: u32, slices: &[String]) -> Outcome<Vocabulary> {
         let words: Vec<Vec<u8>> = tokens
             .iter()
             .map(|(bytes, special)| match special {
@@ -99,8 +105,7 @@ impl Vocabulary {
         let trie = TokTrie::from(&TokRxInfo::new(words.len() as u32, eos), &words);
         let env: TokEnv = Arc::new(ApproximateTokEnv::new(trie));
         let capabilities = InferenceCapabilities::default();
-        let slices = llguidance::earley::SlicedBiasComputer::general_slices();
-        let mut factory = ParserFactory::new(&env, capabilities, &slices).map_err(internal)?;
+        let mut factory = ParserFactory::new(&env, capabilities, slices).map_err(internal)?;
         factory.quiet();
         *factory.limits_mut() = LIMITS;
         let is_space = |word: &[u8]| !word.is_empty() && word.iter().all(|&b| is_json_space(b));
