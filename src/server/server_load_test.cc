@@ -34,6 +34,25 @@ TEST(ServerLoad, TwoHundredClientsAtOnceEachGetTheirOwnAnswer) {
   }
 }
 
+TEST(ServerLoad, AGrammarThatCompilesForEverIsRefusedWhileOthersAreAnswered) {
+  FakeServer server;
+  TestClient hostile(server.port);
+  const auto begin = std::chrono::steady_clock::now();
+  hostile.send_request(
+      "POST", "/v1/completions",
+      R"({"prompt": "a", "guided_json": {"type": "integer", "multipleOf": 99999989}})");
+  std::future<TestAnswer> refusal = std::async([&] { return hostile.read_answer(); });
+  const TestAnswer other = server.complete(R"({"prompt": "a", "guided_regex": "[b-d]{3}"})");
+  EXPECT_EQ(other.status, 200) << other.body;
+  EXPECT_EQ(refusal.wait_for(0s), std::future_status::timeout);
+  const TestAnswer answer = refusal.get();
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 6s);
+  EXPECT_EQ(answer.status, 400);
+  const auto error = boost::json::parse(answer.body);
+  EXPECT_EQ(text_at(error, "/error/param"), "guided_json");
+  EXPECT_NE(text_at(error, "/error/message").find("to compile"), std::string::npos) << answer.body;
+}
+
 TEST(ServerLoad, AClientThatLeavesFreesItsPlace) {
   for (const char* stream : {"false", "true"}) {
     FakeServer server;

@@ -8,9 +8,9 @@
 namespace dbrx {
 namespace {
 
-// Compiled grammars take 0.1 to 5 MB; a trial bounds one at 256 MiB.
+// Usual grammars take 0.1 MB; a trial bounds one at 256 MiB.
 constexpr size_t kMaxKept = 64;
-constexpr size_t kMaxKeptBytes = size_t{256} << 20;
+constexpr size_t kMaxKeptBytes = size_t{64} << 20;
 // The work grows faster than the source, fastest with rules: a list of functions needs more room.
 constexpr size_t kMaxRuleBytes = size_t{16} << 10;
 constexpr size_t kMaxSchemaBytes = size_t{256} << 10;

@@ -52,7 +52,7 @@ class GrammarMatcher {
  public:
   // Sets bit i % 32 of word i / 32 for each token id i that may come next; true when the text may
   // end here. An end-of-text id is never set. Throws Error(resource_exhausted or internal): the
-  // work has a bound, which grammars made for that reach after 1 or 2 seconds. Once it took more
+  // work has a bound, which grammars made for that reach after 1 to 3 seconds. Once it took more
   // than the pace, all texts of the grammar fail at once.
   bool mask(std::span<uint32_t> allowed);
 

@@ -201,14 +201,76 @@ TEST(Grammar, ALongChainOfRulesDoesNotExhaustTheStack) {
   }
 }
 
-TEST(Grammar, TheSameSourceIsCompiledOnce) {
+// In "aaa...yx" the last character completes a rule of each one before it.
+TEST(Grammar, RulesThatEndWithThemselvesAreBounded) {
   Fixture f;
-  const auto first = f.compiler.compile(GrammarKind::regex, "a+");
-  EXPECT_EQ(f.compiler.compile(GrammarKind::regex, "a+"), first);
-  EXPECT_NE(f.compiler.compile(GrammarKind::lark, "start: /a+/"), first);
-  for (int i = 0; i < 100; ++i)
-    f.compiler.compile(GrammarKind::regex, "b{" + std::to_string(i + 1) + "}");
-  EXPECT_NE(f.compiler.compile(GrammarKind::regex, "a+"), first);
+  std::string source = "start: ";
+  for (int i = 0; i < 200; ++i) source += (i > 0 ? "|r" : "r") + std::to_string(i);
+  for (int i = 0; i < 200; ++i) {
+    const std::string rule = "r" + std::to_string(i);
+    source.append("\n").append(rule).append(": \"a\" ").append(rule).append(" | \"y\" x");
+  }
+  source += "\nx: \"x\"";
+  GrammarMatcher matcher = f.compiler.compile(GrammarKind::lark, source)->start();
+  EXPECT_THROW(
+      {
+        for (int i = 0; i < 1000; ++i) {
+          matcher.mask(f.mask);
+          matcher.accept('a');
+        }
+      },
+      Error);
+}
+
+TEST(Grammar, LongTextsOfUsualRulesAreNotOverTheBound) {
+  Fixture f;
+  std::string sum = "1";
+  for (int i = 0; i < 2000; ++i) sum += i % 3 == 0 ? "*(2+3)" : "+4";
+  const std::string rules = R"~(start: sum
+sum: product | sum "+" product | sum "-" product
+product: atom | product "*" atom | product "/" atom
+atom: /[0-9]+/ | "(" sum ")" | "-" atom)~";
+  EXPECT_TRUE(f.takes(GrammarKind::lark, rules, sum));
+}
+
+TEST(Grammar, OneThatKeepsTheEngineWaitingIsGivenUp) {
+  const Tokenizer tokenizer = tiny();
+  GrammarCompiler compiler(tokenizer, tiny::added_id(0), "", /*max_mask_seconds=*/0);
+  const auto grammar = compiler.compile(GrammarKind::regex, "a+");
+  GrammarMatcher first = grammar->start();
+  GrammarMatcher second = grammar->start();
+  std::vector<uint32_t> mask((static_cast<size_t>(tokenizer.n_ids()) + 31) / 32);
+  first.mask(mask);
+  EXPECT_TRUE(grammar->too_slow());
+  EXPECT_THROW(first.accept('a'), Error);
+  EXPECT_THROW(second.mask(mask), Error);
+  EXPECT_THROW(compiler.compile(GrammarKind::regex, "a+"), Error);
+}
+
+TEST(Grammar, OnlySoManyBytesOfThemAreKept) {
+  Fixture f;
+  const auto source = [](int i) {  // takes 20 MB
+    return R"({"type": "array", "minItems": )" + std::to_string(500000 + i) + "}";
+  };
+  const auto large = [&](int i) { return f.compiler.compile(GrammarKind::json_schema, source(i)); };
+  const GrammarTrial trial("/proc/self/exe", f.tokenizer, tiny::added_id(0));
+  if (trial.run("json_schema", source(0)) == 0) GTEST_SKIP() << "a sanitizer's malloc counts none";
+  const auto first = large(0);
+  EXPECT_EQ(large(0), first);
+  for (int i = 1; i < 4; ++i) large(i);
+  EXPECT_NE(large(0), first);
+}
+
+TEST(Grammar, TheSameSourceIsCompiledOnce) {
+  const Tokenizer tokenizer = tiny();
+  GrammarCompiler compiler(tokenizer, tiny::added_id(0), "");
+  const auto first = compiler.compile(GrammarKind::regex, "a+");
+  EXPECT_EQ(compiler.compile(GrammarKind::regex, "a+"), first);
+  EXPECT_NE(compiler.compile(GrammarKind::lark, "start: /a+/"), first);
+  for (int i = 0; i < 100; ++i) {
+    compiler.compile(GrammarKind::regex, "b{" + std::to_string(i + 1) + "}");
+  }
+  EXPECT_NE(compiler.compile(GrammarKind::regex, "a+"), first);
 }
 
 TEST(Grammar, ThreadsShareOne) {

@@ -15,7 +15,7 @@ use serde_json::{json, Value};
 use crate::{calls::Calls, json::parse, panic_text, Failure, Outcome, Status};
 
 /// What one grammar may cost. Fuel and items are llguidance's measures of work. They do not bound
-/// the time of a compile: ../../grammar_trial.h does. For a mask they do, at 1 or 2 seconds; the
+/// the time of a compile: ../../grammar_trial.h does. For a mask they do, at 1 to 3 seconds; the
 /// usual ones take less than a millisecond. A lexer state takes up to 2 kB.
 const LIMITS: ParserLimits = ParserLimits {
     max_items_in_row: 2000,
@@ -28,10 +28,11 @@ const LIMITS: ParserLimits = ParserLimits {
     verbose_errors: false,
 };
 
-/// Items of the rows of one text that a client's Lark grammar may have. A rule that ends with itself
-/// makes one token complete a rule of each row before it, and the work for a row is the square of
-/// its items: 50,000 take 2 seconds. In JSON each level has a bracket of its own that ends it.
-const MAX_LARK_ITEMS: usize = 50_000;
+/// Items of all rows of one text that a client's Lark grammar may have. Where rules end with
+/// themselves, one token completes a rule of each row before it: half of these items may come
+/// together in one row, whose work is the square of their number, 3 seconds. SQL of 4,000 tokens is
+/// within it. In JSON each level ends with a bracket of its own.
+const MAX_LARK_ITEMS: usize = 200_000;
 
 /// Lexer states times terminals of a Lark grammar. All of its terminals may be possible at the same
 /// place (in JSON the items of a row bound them), and making a state costs 0.2 us for each: 1 second.
@@ -224,8 +225,8 @@ impl Grammar {
     pub fn accept(&mut self, token: u32) -> Outcome<bool> {
         let before = self.parser.parser_stats().all_items;
         self.parser.consume_token(token).map_err(internal)?;
-        self.parser.check_stop().map_err(internal)?;
         self.n_items += self.parser.parser_stats().all_items - before;
+        self.parser.check_stop().map_err(internal)?;
         if self.n_items > self.max_items {
             return Err(exhausted("too many rules at work in one text"));
         }
