@@ -159,6 +159,33 @@ TEST(EngineWithoutMemory, a_request_that_cannot_be_admitted_ends_alone) {
   EXPECT_EQ(of_running.n_tokens, 200);
 }
 
+// Admission, start, the model's step and the first text.
+TEST(EngineWithoutMemory, the_first_step_of_a_request_ends_or_succeeds) {
+  int64_t n_failures = 0;
+  for (bool failed = true; failed; n_failures += failed) {
+    Context context(Isa::scalar, 1);
+    FakeModel model(kTestVocab);
+    Engine engine(context, model, &test_tokenizer(), {.kv_blocks = 64});
+    Ending endings[2];
+    for (Ending& ending : endings) {
+      const Call call = make_call({1, 2, 3}, 100);
+      call->routed_experts = true;
+      call->stop.ignore_eos = true;
+      call->sink = [&](const Event& event) { ending.take(event); };
+      submit(engine, call);
+      if (&ending == endings) engine.step();
+    }
+    failed = step_without_memory(engine, n_failures);
+    finish_all(engine);
+    for (const Ending& ending : endings) {
+      EXPECT_EQ(ending.n_ended, 1);
+      EXPECT_EQ(ending.n_tokens == 100, ending.reason == FinishReason::length);
+      EXPECT_TRUE(failed || ending.reason == FinishReason::length);
+    }
+  }
+  EXPECT_GT(n_failures, 10);
+}
+
 TEST(EngineWithoutMemory, a_choice_whose_text_cannot_be_written_ends_alone) {
   int64_t n_failures = 0;
   for (bool failed = true; failed; n_failures += failed) {

@@ -1,4 +1,4 @@
-// The six lines of a step, and how choices end.
+// The lines of a step after admission, and how choices end.
 #include "engine/engine_state.h"
 
 #include <algorithm>
@@ -41,108 +41,21 @@ StepResult run_model(Model& model, Context& context, const Batch& batch, KvCache
   }
 }
 
-// What a client is told; of missing memory, in a string that needs none.
-std::string explain(const std::exception& why) {
-  const bool no_memory = dynamic_cast<const std::bad_alloc*>(&why) != nullptr;
-  return no_memory ? "out of memory" : why.what();
-}
-
 bool contains(const std::vector<int32_t>& ids, int32_t id) {
   return std::find(ids.begin(), ids.end(), id) != ids.end();
 }
 
 }  // namespace
 
-// Puts what was submitted in line and ends what was cancelled. False when there was neither.
-bool Engine::State::admit() {
-  bool abort = false;
-  {
-    const std::lock_guard lock(mutex);
-    arrivals.swap(inbox);
-    abort = aborting;
-  }
-  const bool any_arrived = !arrivals.empty();
-  for (const Arrival& arrival : arrivals) {
-    try {
-      put_in_line(arrival);
-    } catch (const std::exception& error) {
-      refuse(arrival, error);
-    }
-  }
-  arrivals.clear();
-  return end_cancelled(abort) || any_arrived;
-}
-
-// All of it or, when it throws, nothing.
-void Engine::State::put_in_line(const Arrival& arrival) {
-  auto entry = std::make_unique<ActiveRequest>();
-  entry->request = arrival.request;
-  entry->seed = arrival.seed;
-  entry->arrival = n_arrived++;
-  entry->n_unfinished = entry->request->n_choices;
-  entry->stops = stop_patterns(entry->request->stop.stop);
-  entry->choices.resize(static_cast<size_t>(entry->n_unfinished));
-  ActiveRequest& owner = *entry;
-  int32_t n_added = 0;
-  try {
-    for (Sequence& sequence : owner.choices) {
-      sequence.owner = &owner;
-      sequence.choice = n_added;
-      if (tokenizer != nullptr) sequence.text.emplace(*tokenizer, *owner.request, owner.stops);
-      scheduler.add(sequence);
-      ++n_added;
-    }
-    active.push_back(std::move(entry));
-  } catch (...) {
-    for (Sequence& sequence : std::span(owner.choices).first(static_cast<size_t>(n_added))) {
-      scheduler.remove(sequence);
-    }
-    throw;
-  }
-  n_unstarted_choices += n_added;
-}
-
-// Ends a request that is not in line.
-void Engine::State::refuse(const Arrival& arrival, const std::exception& why) {
-  {
-    const std::lock_guard lock(mutex);
-    --n_queued;
-  }
-  const Request& request = *arrival.request;
-  for (int32_t choice = 0; choice < request.n_choices; ++choice) {
-    Event refusal;
-    refusal.choice = choice;
-    refusal.finish = FinishReason::error;
-    refusal.error = explain(why);
-    refusal.last = choice + 1 == request.n_choices;
-    refusal.usage.prompt_tokens = static_cast<int64_t>(request.prompt.size());
-    refusal.seed = arrival.seed;
-    try {
-      request.sink(std::move(refusal));
-    } catch (...) {  // nobody takes the answer, and there is nothing more of it
-    }
-  }
-}
-
-bool Engine::State::end_cancelled(bool all) {
-  bool any = false;
-  for (const auto& entry : active) {
-    if (entry->sink_threw) {
-      end_choices(*entry, FinishReason::error, "the answer could not be handed on");
-    } else if (all || entry->request->cancelled.load(std::memory_order_acquire)) {
-      end_choices(*entry, FinishReason::cancelled, "");
-    } else {
-      continue;
-    }
-    any = true;
-  }
-  if (any) drop_finished();
-  return any;
-}
-
 // Asks who runs. False: nobody is there.
 bool Engine::State::schedule() {
-  plan = &scheduler.schedule();
+  try {
+    plan = &scheduler.schedule();
+  } catch (const std::bad_alloc& error) {
+    fail(scheduler.last_in_line(), error);
+    drop_finished();
+    return schedule();
+  }
   for (Sequence* sequence : *plan) {
     ActiveRequest& owner = *sequence->owner;
     if (owner.started) continue;
@@ -151,12 +64,6 @@ bool Engine::State::schedule() {
     leave_queue(owner);
   }
   return !plan->empty();
-}
-
-void Engine::State::leave_queue(const ActiveRequest& owner) {
-  n_unstarted_choices -= static_cast<int64_t>(owner.choices.size());
-  const std::lock_guard lock(mutex);
-  --n_queued;
 }
 
 // Block lists are lent to the batch, not copied; forward() brings them back.
@@ -202,8 +109,13 @@ bool Engine::State::forward() {
   if (result == StepResult::ok) {
     for (size_t i = 0; i < plan->size(); ++i) {
       Sequence& sequence = *(*plan)[i];
-      if (sequence.owner->request->routed_experts) collect_routing(batch.spans[i], sequence);
       sequence.n_computed += sequence.n_rows;
+      if (!sequence.owner->request->routed_experts) continue;
+      try {
+        collect_routing(batch.spans[i], sequence);
+      } catch (const std::bad_alloc& error) {
+        fail(sequence, error);
+      }
     }
     return true;
   }
@@ -319,10 +231,12 @@ size_t Engine::State::emit_next(size_t first) {
   while (end < logit_rows.size() && logit_rows[end].sequence == &sequence) ++end;
   const bool samples_token = !logit_rows[end - 1].prompt_token;
   const size_t n_scores = end - first - (samples_token ? 1 : 0);
+  const auto is_over = [&] { return sequence.state == Sequence::State::finished; };
   try {
-    if (n_scores > 0) report_scores(sequence, std::span(samples).subspan(first, n_scores));
-    const bool is_over = sequence.state == Sequence::State::finished;
-    if (samples_token && !is_over) accept(sequence, samples[end - 1]);
+    if (n_scores > 0 && !is_over()) {
+      report_scores(sequence, std::span(samples).subspan(first, n_scores));
+    }
+    if (samples_token && !is_over()) accept(sequence, samples[end - 1]);
   } catch (const std::exception& error) {
     fail(sequence, error);
   }
@@ -465,14 +379,6 @@ void Engine::State::send(Sequence& sequence, std::optional<FinishReason> reason)
   }
 }
 
-void Engine::State::drop_finished() {
-  std::erase_if(active, [&](const std::unique_ptr<ActiveRequest>& entry) {
-    if (entry->n_unfinished > 0) return false;
-    if (!entry->started) leave_queue(*entry);
-    return true;
-  });
-}
-
 void Engine::State::publish() {
   counts.running = scheduler.n_running();
   counts.free_blocks = blocks.n_free();
@@ -481,13 +387,6 @@ void Engine::State::publish() {
   const std::lock_guard lock(mutex);
   counts.waiting = n_queued + scheduler.n_waiting() - n_unstarted_choices;
   published = counts;
-}
-
-// Sleeps until there is something to do. False when there never will be again.
-bool Engine::State::wait_for_work() {
-  std::unique_lock lock(mutex);
-  wake.wait(lock, [&] { return stopping || !inbox.empty() || !active.empty(); });
-  return !inbox.empty() || !active.empty();
 }
 
 }  // namespace dbrx

@@ -31,6 +31,9 @@ struct LogitRow {
   std::optional<int32_t> prompt_token;
 };
 
+// What a client is told when its request fails.
+std::string explain(const std::exception& why);
+
 struct Engine::State {
   State(Context& context, Model& model, const Tokenizer* tokenizer, EngineOptions options);
 

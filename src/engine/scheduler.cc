@@ -52,8 +52,8 @@ Scheduler::Scheduler(SchedulerLimits limits, BlockPool& pool) : limits_(limits),
 }
 
 void Scheduler::add(Sequence& sequence) {
-  sequence.state = Sequence::State::waiting;
   insert_in_order(waiting_, &sequence);
+  sequence.state = Sequence::State::waiting;
 }
 
 const std::vector<Sequence*>& Scheduler::schedule() {
@@ -75,6 +75,10 @@ const std::vector<Sequence*>& Scheduler::schedule() {
   }
   CHECK(!plan_.empty() || (running_.empty() && waiting_.empty()));
   return plan_;
+}
+
+Sequence& Scheduler::last_in_line() {
+  return waiting_.empty() ? *running_.back() : *waiting_.front();
 }
 
 int64_t Scheduler::rows_for(const Sequence& sequence) const {
@@ -112,13 +116,13 @@ void Scheduler::grow_blocks(size_t index, int64_t n_rows) {
 
 void Scheduler::preempt_last() {
   Sequence& victim = *running_.back();
+  add(victim);  // first: it may throw
   running_.pop_back();
   pool_.give_back(victim.blocks);
   victim.n_computed = 0;
   rows_left_ += victim.n_rows;
   victim.n_rows = 0;
   ++n_preemptions_;
-  add(victim);
 }
 
 void Scheduler::start_waiting() {
@@ -126,9 +130,9 @@ void Scheduler::start_waiting() {
     Sequence& sequence = *waiting_.front();
     const int64_t n_rows = rows_for(sequence);
     if (n_rows == 0 || !fits(sequence)) return;  // nobody overtakes
+    reserve(sequence);                           // first: it may throw
     waiting_.pop_front();
     sequence.state = Sequence::State::running;
-    reserve(sequence);
     take_rows(sequence, n_rows);
     for (int64_t n = blocks_for(sequence.n_rows); n > 0; --n) {
       sequence.blocks.push_back(pool_.take());

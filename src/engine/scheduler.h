@@ -34,8 +34,11 @@ class Scheduler {
   void add(Sequence& sequence);
 
   // The sequences of the next step, each with n_rows > 0 and blocks for them. Valid until the next
-  // call; empty when there is nothing to do.
+  // call; empty when there is nothing to do. May be called again after std::bad_alloc.
   const std::vector<Sequence*>& schedule();
+
+  // Who has to go when memory is short: who would start next, else who would be evicted first.
+  Sequence& last_in_line();
 
   // Takes a sequence out, from wherever it is, and frees its blocks.
   void remove(Sequence& sequence);

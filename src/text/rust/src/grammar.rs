@@ -106,9 +106,7 @@ impl Vocabulary {
         let trie = TokTrie::from(&TokRxInfo::new(words.len() as u32, eos), &words);
         let env: TokEnv = Arc::new(ApproximateTokEnv::new(trie));
         let capabilities = InferenceCapabilities::default();
-        let mut factory = ParserFactory::new(&env, capabilities, slices).map_err(internal)?;
-        factory.quiet();
-        *factory.limits_mut() = LIMITS;
+        let factory = ParserFactory::new(&env, capabilities, slices).map_err(internal)?;
         let is_space = |word: &[u8]| !word.is_empty() && word.iter().all(|&b| is_json_space(b));
         let ids = (0..words.len() as u32).filter(|&id| is_space(&words[id as usize])).collect();
         Ok(Vocabulary { factory, spaces: Arc::new(ids) })
