@@ -187,6 +187,16 @@ def test_an_answer_is_held_until_it_is_classified(classifying):
     assert text == REFUSAL and last.finish_reason == "content_filter"
 
 
+def test_the_classifier_watches_responses_too(classifying):
+    client = classifying("--safety", "always").client()
+    fields = dict(model=client.models.list().data[0].id, temperature=0, max_output_tokens=8)
+    blocked = client.responses.create(input=PRIVATE, **fields)
+    assert blocked.output_text == REFUSAL and blocked.incomplete_details.reason == "content_filter"
+    events = list(client.responses.create(input=HARMLESS, stream=True, **fields))
+    assert events[-1].type in ("response.completed", "response.incomplete")
+    assert events[-1].response.incomplete_details is None or events[-1].response.incomplete_details.reason != "content_filter"
+
+
 def test_the_classifier_watches_anthropics_messages_too(classifying):
     watched = classifying("--safety", "always")
     claude = anthropic.Anthropic(base_url=watched.url, api_key="any", max_retries=0)
