@@ -164,6 +164,17 @@ def test_the_model_itself_classifies_questions(classifying):
     assert verdicts(choice) == [("input", "NO_PII", "none")] and choice.finish_reason != "content_filter"
 
 
+@pytest.mark.parametrize("after", [
+    [{"role": "user", "content": ""}],
+    [{"role": "assistant", "content": None, "tool_calls": [
+        {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+     {"role": "tool", "tool_call_id": "1", "content": "ok"}],
+    [{"role": "assistant", "content": "Well,"}]])
+def test_nothing_after_a_question_hides_it_from_the_classifier(classifying, after):
+    watched = classifying(output=False)
+    assert chat(watched, user(PRIVATE) + after).choices[0].finish_reason == "content_filter"
+
+
 def test_what_the_classifier_passes_is_unchanged(classifying, server):
     watched = classifying()
     fields = dict(max_tokens=24)

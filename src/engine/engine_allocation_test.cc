@@ -23,7 +23,10 @@ std::atomic<int64_t> n_allocations{0};
 std::atomic<int64_t> n_until_failure{-1};  // allocations; -1: none fails
 
 void* allocate(size_t bytes) noexcept {
-  if (n_until_failure >= 0 && n_until_failure-- == 0) return nullptr;
+  if (n_until_failure >= 0) {
+    const int64_t left = n_until_failure--;
+    if (left == 0) return nullptr;
+  }
   if (counting.load(std::memory_order_relaxed)) ++n_allocations;
   return std::malloc(bytes);
 }

@@ -11,6 +11,7 @@
 #include "server/completion_requests.h"
 #include "server/http_text.h"
 #include "server/npy.h"
+#include "server/openai.h"
 #include "server/responses_parse.h"
 
 namespace dbrx {
@@ -173,7 +174,13 @@ void Completion::receive(size_t request, Event&& event) {
     arrivals_.push_back({request, std::move(event)});
     if (std::exchange(drain_posted_, true)) return;
   }
-  reply_->post([self = shared_from_this()] { self->drain(); });
+  try {
+    reply_->post([self = shared_from_this()] { self->drain(); });
+  } catch (...) {  // no memory: the next event, the engine's report of this, tries again
+    const std::lock_guard lock(mutex_);
+    drain_posted_ = false;
+    throw;
+  }
 }
 
 void Completion::begin() {
@@ -442,14 +449,7 @@ ChunkUsage Completion::chunk_usage(Usage& storage) const {
 }
 
 void Completion::add_headers(HttpResponse& response) const {
-  if (!request_.ignored.empty()) {
-    std::string names;
-    size_t n = std::min<size_t>(request_.ignored.size(), 16);
-    for (size_t i = 0; i < n; ++i) {
-      names += (i > 0 ? ", " : "") + sanitize_token(request_.ignored[i], 64);
-    }
-    response.headers.push_back({"x-dbrx-ignored", names});
-  }
+  name_ignored(response, request_.ignored);
   if (response.status == 200) {
     response.headers.push_back({"x-dbrx-seed", std::to_string(static_cast<int64_t>(seed_))});
     response.headers.push_back({"x-dbrx-fingerprint", services_.system_fingerprint});

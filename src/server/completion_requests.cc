@@ -176,7 +176,10 @@ std::vector<std::string> echoed_prompts(const Services& services, const Completi
   std::vector<std::string> texts;
   if (!request.echo) return texts;
   for (size_t i = 0; i < requests.size(); ++i) {
-    const auto* text = std::get_if<std::string>(&request.prompts[i]);
+    // What the tokens say is the client's text only where nothing was cut off or put around it.
+    const auto* text = request.truncate_prompt || request.wrap_prompts
+                           ? nullptr
+                           : std::get_if<std::string>(&request.prompts[i]);
     texts.push_back(text ? *text
                          : services.tokenizer.decode(requests[i]->prompt, /*skip_special=*/false));
   }

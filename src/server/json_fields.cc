@@ -22,13 +22,6 @@ std::string describe(const boost::system::error_code& ec) {
   return "syntax error or invalid UTF-8";
 }
 
-// 2.5, where Boost.JSON writes 2.5E0.
-std::string plain_number(double value) {
-  std::array<char, 32> text;
-  auto [end, ec] = std::to_chars(text.data(), text.data() + text.size(), value);
-  return {text.data(), end};
-}
-
 }  // namespace
 
 json::value parse_json(std::string_view text) {
@@ -45,6 +38,12 @@ json::value parse_json(std::string_view text) {
                    "", "invalid_json");
   }
   return parser.release();
+}
+
+std::string plain_number(double value) {
+  std::array<char, 32> text;
+  auto [end, ec] = std::to_chars(text.data(), text.data() + text.size(), value);
+  return {text.data(), end};
 }
 
 void add_field(std::string& object, std::string_view name, std::string_view value) {

@@ -36,6 +36,9 @@ inline boost::json::string to_json(std::string_view text) {
 // Adds a field to the text of an object that is not empty; its value is JSON text.
 void add_field(std::string& object, std::string_view name, std::string_view value);
 
+// The shortest text that gives this number back: 2.5, where Boost.JSON writes 2.5E0.
+std::string plain_number(double value);
+
 // The value as JSON text, cut at a character near `limit` bytes.
 std::string excerpt(const boost::json::value& value, size_t limit = 60);
 

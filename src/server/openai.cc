@@ -57,6 +57,16 @@ HttpResponse json_response(const json::object& object) {
   return response;
 }
 
+void name_ignored(HttpResponse& response, const std::vector<std::string>& ignored) {
+  constexpr size_t kMaxNames = 16;
+  if (ignored.empty()) return;
+  std::string names;
+  for (size_t i = 0; i < std::min(ignored.size(), kMaxNames); ++i) {
+    names += (i > 0 ? ", " : "") + sanitize_token(ignored[i], 64);
+  }
+  response.headers.push_back({"x-dbrx-ignored", names});
+}
+
 void UnknownNames::log_new(const std::vector<std::string>& names) {
   std::lock_guard lock(mutex_);
   for (const std::string& name : names) {

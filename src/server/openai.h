@@ -21,6 +21,9 @@ void check_content_type(const HttpRequest& request);
 
 HttpResponse json_response(const boost::json::object& object);
 
+// The header that names parameters which had no effect, if there were any: the first 16.
+void name_ignored(HttpResponse& response, const std::vector<std::string>& ignored);
+
 // GET /v1/models and /v1/models/{name}; throws ApiError(404).
 HttpResponse list_models(const Services& services);
 HttpResponse describe_model(const Services& services, const std::string& name);

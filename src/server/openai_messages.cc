@@ -75,7 +75,8 @@ void check_other_fields(const json::object& object, const JsonFields& message,
   }
 }
 
-ToolCall parse_call(const json::value& value, const std::string& name) {
+ToolCall parse_call(const json::value& value, const std::string& name,
+                    std::vector<std::string>& ignored) {
   const char* expected =
       R"({"id": ..., "type": "function", "function": {"name": ..., "arguments": "{...}"}})";
   if (!value.is_object()) bad_value(name, expected, value);
@@ -86,6 +87,9 @@ ToolCall parse_call(const json::value& value, const std::string& name) {
     bad_value(name, expected, value);
   }
   const JsonFields inner(function->get_object(), name + ".function.");
+  note_unknown(fields.object(), "messages[].tool_calls[].", {"id", "type", "function", "index"},
+               ignored);
+  note_unknown(inner.object(), "messages[].tool_calls[].function.", {"name", "arguments"}, ignored);
   const std::optional<std::string> called = inner.string("name");
   if (!called) bad_value(name, expected, value);
   return {.id = fields.string("id").value_or(""),
@@ -94,14 +98,14 @@ ToolCall parse_call(const json::value& value, const std::string& name) {
                                        inner.full_name("arguments"))};
 }
 
-std::vector<ToolCall> parse_calls(const JsonFields& message) {
+std::vector<ToolCall> parse_calls(const JsonFields& message, std::vector<std::string>& ignored) {
   const json::value* value = message.find("tool_calls");
   const std::string name = message.full_name("tool_calls");
   if (!value) return {};
   if (!value->is_array()) bad_value(name, "a list of calls", *value);
   std::vector<ToolCall> calls;
   for (const json::value& item : value->get_array()) {
-    calls.push_back(parse_call(item, name + "[" + std::to_string(calls.size()) + "]"));
+    calls.push_back(parse_call(item, name + "[" + std::to_string(calls.size()) + "]", ignored));
   }
   return calls;
 }
@@ -113,30 +117,43 @@ void Conversation::add(ChatMessage message, std::vector<ToolCall> calls) {
     if (!message.content.empty()) message.content.push_back('\n');
     message.content += call_text(call.name, call.arguments);
   }
+  write_results();
   messages_.push_back(std::move(message));
-  calls_ = std::move(calls);
-  results_.clear();
+  calls_.clear();
+  for (size_t i = 0; i < calls.size(); ++i) calls_.emplace(std::move(calls[i].id), LastCall{i});
 }
 
 void Conversation::add_result(const std::string& call_id, const std::string& content,
                               const std::string& param) {
-  const auto found = std::find_if(calls_.begin(), calls_.end(),
-                                  [&](const ToolCall& call) { return call.id == call_id; });
+  const auto found = calls_.find(call_id);
   if (found == calls_.end()) {
     throw ApiError(400, param + ": the assistant's message before has no call with this id", param,
                    "invalid_value");
   }
-  if (results_.empty()) messages_.push_back({.role = "user", .content = ""});
-  std::string& result = results_[found - calls_.begin()];
-  result = std::string(kResultBegin).append(content).append(kResultEnd);
-  std::string& text = messages_.back().content;
-  text.clear();
-  for (const auto& [call, one] : results_) text += (text.empty() ? "" : "\n") + one;
+  if (std::exchange(found->second.has_result, true)) {
+    throw ApiError(400, param + ": there is a result of the call with this id already", param,
+                   "invalid_value");
+  }
+  results_[found->second.index] = std::string(kResultBegin).append(content).append(kResultEnd);
+}
+
+// One message of the user, in the order of the calls.
+void Conversation::write_results() {
+  if (results_.empty()) return;
+  std::string text;
+  for (const auto& [call, result] : results_) text += (text.empty() ? "" : "\n") + result;
+  messages_.push_back({.role = "user", .content = std::move(text)});
+  results_.clear();
 }
 
 void Conversation::add_to_results(const std::string& text) {
+  write_results();
   messages_.back().content += "\n" + text;
-  results_.clear();  // further ones make a message of their own
+}
+
+std::vector<ChatMessage> Conversation::take() {
+  write_results();
+  return std::move(messages_);
 }
 
 std::string parse_message_content(const JsonFields& message, const std::string& role,
@@ -159,9 +176,14 @@ std::string parse_message_content(const JsonFields& message, const std::string& 
 }
 
 std::string parse_arguments(const std::string& text, const std::string& param) {
-  boost::system::error_code error;
-  const json::value parsed = json::parse(text, error);
-  if (error || !parsed.is_object()) bad_value(param, "a JSON object as text", json::string(text));
+  if (text.empty()) return "{}";  // as some clients write it for functions without parameters
+  json::value parsed;
+  try {
+    parsed = parse_json(text);
+  } catch (const ApiError&) {
+    bad_value(param, "a JSON object as text", json::string(text));
+  }
+  if (!parsed.is_object()) bad_value(param, "a JSON object as text", json::string(text));
   return prompt_json(parsed);
 }
 
@@ -198,7 +220,7 @@ std::vector<ChatMessage> parse_messages(const JsonFields& fields, int64_t max_co
       conversation.add_result(message.string("tool_call_id").value_or(""), content,
                               message.full_name("tool_call_id"));
     } else {
-      conversation.add({std::move(role), std::move(content)}, parse_calls(message));
+      conversation.add({std::move(role), std::move(content)}, parse_calls(message, ignored));
     }
   }
   return conversation.take();

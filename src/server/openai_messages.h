@@ -22,18 +22,25 @@ class Conversation {
  public:
   // arguments of calls: as prompt_json writes them.
   void add(ChatMessage message, std::vector<ToolCall> calls = {});
-  // Throws ApiError(400) naming param if the message before, results left out, has no such call.
+  // Throws ApiError(400) naming param if the message before, results left out, has no such call, or
+  // there was a result of it.
   void add_result(const std::string& call_id, const std::string& content, const std::string& param);
 
   // More text for the message of the last results.
   void add_to_results(const std::string& text);
 
-  std::vector<ChatMessage> take() { return std::move(messages_); }
+  std::vector<ChatMessage> take();
 
  private:
+  void write_results();
+
+  struct LastCall {
+    size_t index;  // in its message
+    bool has_result = false;
+  };
   std::vector<ChatMessage> messages_;
-  std::vector<ToolCall> calls_;               // of the last message that is no result
-  std::map<ptrdiff_t, std::string> results_;  // by call, of the message after it
+  std::map<std::string, LastCall> calls_;  // by id, of the last message that is no result
+  std::map<size_t, std::string> results_;  // by call, not written yet
 };
 
 // Throws ApiError(400). max_context: tokens; there can't be more messages. Adds unknown fields of

@@ -51,7 +51,13 @@ bool asks_for_nothing(const json::value& value, std::string_view neutral) {
   if (value == json::value(false)) return !listed(true);
   if (value.is_string()) return value.get_string().empty();
   if (value.is_array()) return value.get_array().empty();
-  return value.is_object() && value.get_object().empty();
+  if (!value.is_object()) return false;
+  // A member that is null asks for nothing.
+  json::object given;
+  for (const auto& [key, member] : value.get_object()) {
+    if (!member.is_null()) given.emplace(key, member);
+  }
+  return given.empty() || (given.size() < value.get_object().size() && listed(given));
 }
 
 void refuse_ignored(const std::vector<std::string>& ignored, bool strict) {

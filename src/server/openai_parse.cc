@@ -268,6 +268,7 @@ void check_stops(const CompletionRequest& request, const std::string& stop_field
                    field, "invalid_value");
   };
   refuse(!request.stop.stop.empty(), stop_field, "could cut the text before the end of");
+  refuse(!request.stop.stop_token_ids.empty(), "stop_token_ids", "may be all that goes on in");
   refuse(request.stop.include_stop, "include_stop_str_in_output",
          "what stops a text is no part of");
 }

@@ -208,6 +208,8 @@ TEST(OpenAiParse, RefusesStructuredOutputThatMeansNothing) {
   for (const char* fields :
        {R"("response_format": {"type": "xml"})", R"("response_format": {})",
         R"("response_format": {"type": "json_schema"})",
+        R"("response_format": {"type": "text", "json_schema": {"schema": {}}})",
+        R"("response_format": {"type": "json_object", "json_schema": {"schema": {}}})",
         R"("response_format": {"type": "json_schema", "json_schema": {"name": "n"}})"}) {
     EXPECT_TRUE(chat_refusal(fields).starts_with("response_format")) << fields;
   }
@@ -215,6 +217,12 @@ TEST(OpenAiParse, RefusesStructuredOutputThatMeansNothing) {
   EXPECT_NE(chat_refusal(R"("guided_grammar": "root ::= \"a\"")").find("GBNF"), std::string::npos);
   EXPECT_NE(chat_refusal(R"("guided_regex": "a", "json_schema": {})").find("bound by guided_regex"),
             std::string::npos);
+}
+
+TEST(OpenAiParse, RefusesStopsBesideAGrammar) {
+  const std::string grammar = R"("guided_choice": ["a"], )";
+  EXPECT_TRUE(chat_refusal(grammar + R"("stop": "x")").starts_with("stop|"));
+  EXPECT_TRUE(chat_refusal(grammar + R"("stop_token_ids": [5])").starts_with("stop_token_ids|"));
 }
 
 TEST(OpenAiParse, BoundsTheLengthOfStopStrings) {

@@ -94,6 +94,10 @@ class ItemReader {
  private:
   void read_message(const JsonFields& item) {
     std::string role = item.string("role").value_or("");
+    if (role.empty()) {
+      const std::string param = item.full_name("role");
+      throw ApiError(400, param + ": this field is required", param, "missing_field");
+    }
     if (role == "developer") role = "system";  // the newer name of the same thing
     if (role != "system" && role != "user" && role != "assistant") {
       bad_value(item.full_name("role"), R"("system", "developer", "user" or "assistant")",

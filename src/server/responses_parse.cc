@@ -111,7 +111,7 @@ json::array echoed_tools(const JsonFields& fields) {
     json::object tool = item.get_object();
     tool.emplace("description", nullptr);
     tool.emplace("parameters", nullptr);
-    tool.emplace("strict", true);
+    tool["strict"] = true;  // whatever was asked, the arguments satisfy the schema
     tools.push_back(std::move(tool));
   }
   return tools;
@@ -120,8 +120,8 @@ json::array echoed_tools(const JsonFields& fields) {
 json::object echoed_text(const JsonFields& fields) {
   const json::value* value = fields.find("text");
   json::object text = value ? value->get_object() : json::object();
-  text.emplace("format", json::object({{"type", "text"}}));
-  text.emplace("verbosity", "medium");
+  if (json::value& format = text["format"]; format.is_null()) format = {{"type", "text"}};
+  if (json::value& verbosity = text["verbosity"]; verbosity.is_null()) verbosity = "medium";
   return text;
 }
 

@@ -124,6 +124,14 @@ TEST(ResponsesParse, ShowsCallsAsChatCompletionsDo) {
             Turns{R"(assistant:<tool_call>{"name": "f", "arguments": {"a": 1}}</tool_call>)"});
 }
 
+TEST(ResponsesParse, RefusesASchemaWhereItWouldHaveNoEffect) {
+  for (const char* type : {"text", "json_object"}) {
+    EXPECT_TRUE(field_refusal(R"("text": {"format": {"type": ")" + std::string(type) +
+                              R"(", "schema": {"type": "integer"}}})")
+                    .starts_with("text.format.schema|"));
+  }
+}
+
 TEST(ResponsesParse, BindsAnswers) {
   EXPECT_EQ(with(R"("text": {"format": {"type": "json_object"}})").grammar->text,
             R"({"type": "object"})");
@@ -140,6 +148,18 @@ TEST(ResponsesParse, BindsAnswers) {
   EXPECT_EQ(
       json::serialize(tools.echoed.at("tools")),
       R"([{"type":"function","name":"f","description":null,"parameters":null,"strict":true}])");
+}
+
+TEST(ResponsesParse, EchoesTheValuesThatHold) {
+  const json::object echoed = with(R"("text": {"format": null, "verbosity": null},
+      "tools": [{"type": "function", "name": "f", "strict": false},
+                {"type": "function", "name": "g", "strict": null}])")
+                                  .echoed;
+  EXPECT_EQ(json::serialize(echoed.at("text")),
+            R"({"format":{"type":"text"},"verbosity":"medium"})");
+  for (const json::value& tool : echoed.at("tools").as_array()) {
+    EXPECT_EQ(tool.at("strict"), true);
+  }
 }
 
 TEST(ResponsesParse, EchoesMetadataWithinOpenAisLimits) {
@@ -243,10 +263,13 @@ TEST(ResponsesParse, RefusesItemsThatItCannotShow) {
 
 TEST(ResponsesParse, AcceptsWhatAsksForNothing) {
   EXPECT_EQ(field_refusal(R"("store": false, "background": false, "previous_response_id": null,
-      "truncation": "disabled", "reasoning": {"effort": null, "summary": null}, "tools": [],
+      "truncation": "disabled", "reasoning": {"effort": "none", "summary": null}, "tools": [],
       "service_tier": "auto", "include": ["reasoning.encrypted_content"], "max_tool_calls": 3,
       "user": "u", "prompt_cache_key": "k", "stream_options": {}, "text": {}, "tool_choice": "auto")"),
             "accepted");
+  EXPECT_EQ(field_refusal(R"("reasoning": {"effort": null})"), "accepted");
+  EXPECT_TRUE(field_refusal(R"("reasoning": {"effort": "low", "summary": null})")
+                  .starts_with("reasoning|"));
 }
 
 TEST(ResponsesParse, LimitsWhatAStreamRepeats) {

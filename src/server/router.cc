@@ -37,6 +37,7 @@ void Router::handle(std::shared_ptr<const HttpRequest> request,
       if (!route.is_public) keys_.require(*request);
       return route.handler({request, reply, std::move(*rest)});
     }
+    if ((", " + allowed).find(", " + route.method + ", ") != std::string::npos) continue;
     allowed += route.method + (route.method == "GET" ? ", HEAD, " : ", ");
   }
   if (method != "OPTIONS") keys_.require(*request);

@@ -31,7 +31,8 @@ class Router {
   Router(std::vector<Route> routes, ApiKeys keys)
       : routes_(std::move(routes)), keys_(std::move(keys)) {}
 
-  // What needs a key is refused without one before anything else, paths that do not exist as well.
+  // What needs a key is refused without one, whatever else there is to say, paths that do not exist
+  // as well.
   // OPTIONS needs none: browsers ask so before they send one.
   // One slash at the end of a path makes no difference (MLflow asks for lists so). Throws ApiError
   // for unknown paths and what handlers throw.

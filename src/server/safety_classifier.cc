@@ -12,6 +12,7 @@
 #include "server/openai_parse.h"
 #include "server/prompt_tokens.h"
 #include "server/services.h"
+#include "server/tool_calls.h"
 
 namespace dbrx {
 namespace {
@@ -130,6 +131,17 @@ std::shared_ptr<Request> make_request(const Services& services, const ReadyClass
   return request;
 }
 
+// Where the last text of the user's own begins what is new: after it stand results of functions,
+// and what a client says that the model said. Without any, everything is.
+size_t newest_turn(const std::vector<ChatMessage>& messages) {
+  for (size_t i = messages.size(); i-- > 0;) {
+    const ChatMessage& message = messages[i];
+    const bool is_own = message.role == "user" && !message.content.starts_with(kResultBegin);
+    if (is_own && !message.content.empty()) return i;
+  }
+  return 0;
+}
+
 }  // namespace
 
 std::shared_ptr<const SafetyClassifier> load_safety_classifier(const std::string& path) {
@@ -189,10 +201,8 @@ std::vector<TextToClassify> input_to_classify(const Services& services,
                                               const CompletionRequest& request) {
   std::vector<TextToClassify> texts;
   const auto& messages = request.messages;
-  for (size_t i = messages.size(); i-- > 0;) {
-    if (messages[i].role != "user") continue;
+  for (size_t i = newest_turn(messages); i < messages.size(); ++i) {
     texts.push_back({{.text = i}, messages[i].content});
-    break;
   }
   for (size_t i = 0; i < request.prompts.size(); ++i) {
     const auto* text = std::get_if<std::string>(&request.prompts[i]);
@@ -250,7 +260,13 @@ void Classification::receive(const Event& event) {
   label_ += event.text;
   const size_t n_stop = event.stop_token ? 1 : 0;
   for (size_t i = 0; i + n_stop < event.tokens.size(); ++i) logprob_ += event.tokens[i].logprob;
-  if (event.finish) settle(event);
+  if (!event.finish) return;
+  try {
+    settle(event);
+  } catch (const std::exception&) {
+    result_.error = "no memory";
+    finish();
+  }
 }
 
 void Classification::settle(const Event& end) {

@@ -59,7 +59,7 @@ struct TextToClassify {
   std::string text;
 };
 
-// What is asked about a call before it runs: the last message of its user, and each prompt.
+// What is asked about a call before it runs: its newest turn, and each prompt.
 std::vector<TextToClassify> input_to_classify(const Services& services,
                                               const CompletionRequest& request);
 

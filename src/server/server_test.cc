@@ -41,13 +41,17 @@ TEST(Server, RefusesRequestsAndIsUnhealthyOnceAFaultIsKnown) {
   FakeServer server;
   EXPECT_EQ(server.get("/health").status, 200);
   server.report_fault("layer-0003.safetensors is damaged");
-  for (const TestAnswer& answer :
-       {server.get("/health"), server.chat("{" + kHello + R"(, "max_tokens": 1})"),
-        server.complete(R"({"prompt": "a"})")}) {
+  for (const TestAnswer& answer : {server.chat("{" + kHello + R"(, "max_tokens": 1})"),
+                                   server.complete(R"({"prompt": "a"})")}) {
     EXPECT_EQ(answer.status, 503);
     EXPECT_EQ(text_at(json::parse(answer.body), "/error/message"),
               "layer-0003.safetensors is damaged");
   }
+  // /health, which needs no key, tells no more than that.
+  const TestAnswer health = server.get("/health");
+  EXPECT_EQ(health.status, 503);
+  EXPECT_EQ(text_at(json::parse(health.body), "/error/code"), "fault");
+  EXPECT_EQ(health.body.find("layer"), std::string::npos);
   EXPECT_EQ(server.get("/v1/models").status, 200);
 }
 

@@ -1,6 +1,7 @@
 #include "server/structured_output.h"
 
 #include <algorithm>
+#include <initializer_list>
 
 #include "server/api_error.h"
 #include "server/openai_params.h"
@@ -49,6 +50,17 @@ void add_text(GrammarKind kind, const std::optional<std::string>& text, const st
   sources.push_back({kind, *text, param});
 }
 
+// Members that the format's type does not have would say something that does not hold.
+void refuse_other_members(const JsonFields& format, const std::string& type,
+                          std::initializer_list<std::string_view> others) {
+  for (const std::string_view name : others) {
+    if (!format.find(name)) continue;
+    const std::string param = format.full_name(name);
+    throw ApiError(400, param + ": has no effect on the type \"" + type + "\"; leave it out", param,
+                   "invalid_value");
+  }
+}
+
 void add_response_format(const json::value* value, Sources& sources,
                          std::vector<std::string>& ignored) {
   if (!value) return;
@@ -57,16 +69,18 @@ void add_response_format(const json::value* value, Sources& sources,
   const JsonFields format(object, "response_format.");
   note_unknown(object, "response_format.", {"type", "json_schema", "schema"}, ignored);
   const std::string type = format.string("type").value_or("");
-  if (type == "text") return;
+  if (type == "text") return refuse_other_members(format, type, {"json_schema", "schema"});
   if (type != "json_object" && type != "json_schema") {
     const json::value* found = format.find("type");
     bad_value("response_format.type", R"("text", "json_object" or "json_schema")",
               found ? *found : json::value(nullptr));
   }
   if (const json::value* schema = format.find("schema")) {  // llama.cpp's form
+    refuse_other_members(format, type, {"json_schema"});
     return add_schema(schema, "response_format.schema", sources);
   }
   if (type == "json_object") {
+    refuse_other_members(format, type, {"json_schema"});
     sources.push_back({GrammarKind::json_schema, kObjectSchema, "response_format"});
     return;
   }
@@ -121,6 +135,7 @@ void add_text_format(const json::value* value, Sources& sources,
   note_unknown(format.object(), "text.format.", {"type", "name", "description", "schema", "strict"},
                ignored);
   const std::string type = format.string("type").value_or("");
+  if (type == "text" || type == "json_object") refuse_other_members(format, type, {"schema"});
   if (type == "text") return;
   if (type == "json_object") {
     sources.push_back({GrammarKind::json_schema, kObjectSchema, "text.format"});

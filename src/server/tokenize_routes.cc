@@ -9,26 +9,44 @@
 #include "server/logprobs_format.h"
 #include "server/openai.h"
 #include "server/openai_messages.h"
+#include "server/openai_params.h"
 #include "server/prompt_tokens.h"
 #include "server/responses_parse.h"
+#include "server/tools.h"
 
 namespace dbrx {
 namespace json = boost::json;
 namespace {
 
-json::object tokenize(const Services& services, const std::string& body) {
+using Ignored = std::vector<std::string>;  // names of what has no effect
+
+void refuse_other_templates(const JsonFields& fields) {
+  for (const char* name : {"continue_final_message", "chat_template", "chat_template_kwargs"}) {
+    const json::value* value = fields.find(name);
+    if (!value || asks_for_nothing(*value, "[]")) continue;
+    throw ApiError(400, std::string(name) + ": not supported by this server", name,
+                   "unsupported_parameter");
+  }
+}
+
+json::object tokenize(const Services& services, const std::string& body, Ignored& ignored) {
   const json::value document = parse_json_object(body);
   const JsonFields fields(document.get_object());
+  note_unknown(fields.object(), "",
+               {"model", "prompt", "messages", "add_special_tokens", "add_generation_prompt",
+                "continue_final_message", "chat_template", "chat_template_kwargs", "tools",
+                "tool_choice", "parallel_tool_calls", "return_token_strs"},
+               ignored);
   services.require_model(fields.string("model"));
   fields.boolean("add_special_tokens");  // the tokenizers of the served families add none
-  std::vector<std::string> ignored;
   std::vector<int32_t> ids;
   if (fields.find("messages")) {
-    if (fields.boolean("continue_final_message").value_or(false)) {
-      throw ApiError(400, "continue_final_message: not supported by this server",
-                     "continue_final_message", "unsupported_parameter");
-    }
-    ids = chat_tokens(services, parse_messages(fields, services.parse.max_context, ignored),
+    refuse_other_templates(fields);
+    CompletionRequest request;
+    request.messages = parse_messages(fields, services.parse.max_context, ignored);
+    parse_openai_tools(fields, ToolForm::nested, request);
+    for (std::string& name : request.ignored) add_ignored(ignored, std::move(name));
+    ids = chat_tokens(services, request.messages,
                       fields.boolean("add_generation_prompt").value_or(true));
   } else if (const std::optional<std::string> prompt = fields.string("prompt")) {
     ids = text_tokens(services, *prompt);
@@ -51,9 +69,10 @@ json::object tokenize(const Services& services, const std::string& body) {
   return answer;
 }
 
-json::object detokenize(const Services& services, const std::string& body) {
+json::object detokenize(const Services& services, const std::string& body, Ignored& ignored) {
   const json::value document = parse_json_object(body);
   const JsonFields fields(document.get_object());
+  note_unknown(fields.object(), "", {"model", "tokens"}, ignored);
   services.require_model(fields.string("model"));
   const json::value* tokens = fields.find("tokens");
   if (!tokens) throw ApiError(400, "tokens: this field is required", "tokens", "missing_field");
@@ -65,28 +84,33 @@ json::object detokenize(const Services& services, const std::string& body) {
   return answer;
 }
 
-size_t n_input_tokens(const Services& services, const CompletionRequest& request) {
+size_t n_input_tokens(const Services& services, const CompletionRequest& request,
+                      Ignored& ignored) {
+  ignored = request.ignored;
   services.require_model(request.model);
   return chat_tokens(services, request.messages, /*add_generation_prompt=*/true,
                      request.names.messages)
       .size();
 }
 
-json::object count_message_tokens(const Services& services, const std::string& body) {
+json::object count_message_tokens(const Services& services, const std::string& body,
+                                  Ignored& ignored) {
   json::object answer;
-  answer["input_tokens"] =
-      n_input_tokens(services, parse_anthropic_request(body, services.parse, /*count_only=*/true));
+  answer["input_tokens"] = n_input_tokens(
+      services, parse_anthropic_request(body, services.parse, /*count_only=*/true), ignored);
   return answer;
 }
 
-json::object count_response_tokens(const Services& services, const std::string& body) {
+json::object count_response_tokens(const Services& services, const std::string& body,
+                                   Ignored& ignored) {
   json::object answer;
   answer["object"] = "response.input_tokens";
-  answer["input_tokens"] = n_input_tokens(services, parse_responses_request(body, services.parse));
+  answer["input_tokens"] =
+      n_input_tokens(services, parse_responses_request(body, services.parse), ignored);
   return answer;
 }
 
-using Work = json::object (*)(const Services&, const std::string&);
+using Work = json::object (*)(const Services&, const std::string&, Ignored&);
 
 void answer_by_worker(Services& services, std::shared_ptr<const HttpRequest> request,
                       std::shared_ptr<Reply> reply, Work work) {
@@ -94,7 +118,10 @@ void answer_by_worker(Services& services, std::shared_ptr<const HttpRequest> req
   services.workers.post([&services, work, request = std::move(request), reply = std::move(reply)] {
     HttpResponse response;
     try {
-      response = json_response(work(services, request->body));
+      Ignored ignored;
+      response = json_response(work(services, request->body, ignored));
+      refuse_ignored(ignored, services.parse.strict_params);
+      name_ignored(response, ignored);
     } catch (...) {
       response = error_response(current_api_error(request->id));
     }

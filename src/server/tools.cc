@@ -51,7 +51,7 @@ GrammarSource call_grammar(const std::vector<Tool>& tools, const ToolChoice& cho
 // The members of a function, or of a choice of one: where the form has them. `expected` is the
 // message if they are not there.
 JsonFields function_fields(const json::value& value, const std::string& param, ToolForm form,
-                           const std::string& expected) {
+                           const std::string& expected, std::vector<std::string>& ignored) {
   if (!value.is_object()) bad_value(param, expected, value);
   const JsonFields outer(value.get_object(), param + ".");
   const std::string type = outer.string("type").value_or("");
@@ -65,6 +65,8 @@ JsonFields function_fields(const json::value& value, const std::string& param, T
   if (form == ToolForm::flat) return outer;
   const json::value* function = outer.find("function");
   if (!function || !function->is_object()) bad_value(param, expected, value);
+  const std::string list = param.substr(0, param.find('['));
+  note_unknown(outer.object(), list + (list == param ? "." : "[]."), {"type", "function"}, ignored);
   return JsonFields(function->get_object(), param + ".function.");
 }
 
@@ -74,7 +76,8 @@ Tool parse_tool(const json::value& value, const std::string& param, ToolForm for
   const JsonFields fields = function_fields(
       value, param, form,
       flat ? R"({"type": "function", "name": ..., "parameters": ...})"
-           : R"({"type": "function", "function": {"name": ..., "parameters": ...}})");
+           : R"({"type": "function", "function": {"name": ..., "parameters": ...}})",
+      ignored);
   fields.boolean("strict");  // either way the arguments satisfy the schema
   note_unknown(fields.object(), flat ? "tools[]." : "tools[].function.",
                {"name", "description", "parameters", "strict", flat ? "type" : "name"}, ignored);
@@ -101,7 +104,8 @@ std::vector<Tool> parse_tools(const JsonFields& fields, ToolForm form,
   return tools;
 }
 
-ToolChoice parse_tool_choice(const JsonFields& fields, ToolForm form) {
+ToolChoice parse_tool_choice(const JsonFields& fields, ToolForm form,
+                             std::vector<std::string>& ignored) {
   using Use = ToolChoice::Use;
   ToolChoice choice = {.parallel = fields.boolean("parallel_tool_calls").value_or(true)};
   const json::value* value = fields.find("tool_choice");
@@ -117,7 +121,11 @@ ToolChoice parse_tool_choice(const JsonFields& fields, ToolForm form) {
     }
     return choice;
   }
-  choice.name = function_fields(*value, "tool_choice", form, expected).string("name").value_or("");
+  const JsonFields function = function_fields(*value, "tool_choice", form, expected, ignored);
+  const bool flat = form == ToolForm::flat;
+  note_unknown(function.object(), flat ? "tool_choice." : "tool_choice.function.",
+               {"name", flat ? "type" : "name"}, ignored);
+  choice.name = function.string("name").value_or("");
   if (choice.name.empty()) bad_value("tool_choice", expected, *value);
   choice.use = Use::required;
   choice.parallel = false;
@@ -184,7 +192,7 @@ void add_tools(CompletionRequest& request, const std::vector<Tool>& tools,
 
 void parse_openai_tools(const JsonFields& fields, ToolForm form, CompletionRequest& request) {
   const std::vector<Tool> tools = parse_tools(fields, form, request.ignored);
-  add_tools(request, tools, parse_tool_choice(fields, form));
+  add_tools(request, tools, parse_tool_choice(fields, form, request.ignored));
 }
 
 std::string prompt_json(const json::value& value) {
@@ -200,6 +208,8 @@ std::string prompt_json(const json::value& value) {
     for (const json::value& item : *array) text += (text.empty() ? "" : ", ") + prompt_json(item);
     return "[" + text + "]";
   }
+  // 0.1, where Boost.JSON writes 1E-1.
+  if (value.is_double()) return plain_number(value.get_double());
   return json::serialize(value);
 }
 
