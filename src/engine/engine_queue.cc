@@ -80,7 +80,8 @@ void Engine::State::refuse(const Arrival& arrival, const std::exception& why) {
     refusal.seed = arrival.seed;
     try {
       request.sink(std::move(refusal));
-    } catch (...) {  // nobody takes the answer, and there is nothing more of it
+    } catch (...) {
+      return;  // nobody takes the answer, and there is nothing more of it
     }
   }
 }

@@ -159,29 +159,6 @@ void parse_token_details(const JsonFields& fields, CompletionRequest& request) {
   }
 }
 
-void parse_stream(const JsonFields& fields, CompletionRequest& request) {
-  request.stream = fields.boolean("stream").value_or(false);
-  const json::value* value = fields.find("stream_options");
-  if (!value) return;
-  if (!value->is_object()) bad_value("stream_options", "an object", *value);
-  if (!request.stream && !value->get_object().empty()) {
-    throw ApiError(400, "stream_options: has an effect only with stream: true", "stream_options",
-                   "invalid_value");
-  }
-  JsonFields options(value->get_object(), "stream_options.");
-  request.include_usage = options.boolean("include_usage").value_or(false);
-  request.continuous_usage = options.boolean("continuous_usage_stats").value_or(false);
-  for (const auto& [key, member] : value->get_object()) {
-    if (key == "include_usage" || key == "continuous_usage_stats") continue;
-    if (key == "include_obfuscation") {  // padding against eavesdroppers; ours has none
-      if (member.is_null() || member == json::value(false)) continue;
-      throw ApiError(400, "stream_options.include_obfuscation: not supported by this server",
-                     "stream_options.include_obfuscation", "unsupported_parameter");
-    }
-    add_ignored(request.ignored, options.full_name(key));
-  }
-}
-
 // vLLM's truncate_prompt_tokens and Databricks' error_behavior.
 void parse_truncation(const JsonFields& fields, CompletionRequest& request) {
   const std::string behavior = fields.string("error_behavior").value_or("error");
@@ -256,6 +233,31 @@ std::vector<std::string> parse_stop_strings(const JsonFields& fields, const std:
   if (value->get_array().size() > kMaxStops) bad_value(name, expected, *value);
   for (const json::value& item : value->get_array()) add(item);
   return stops;
+}
+
+void parse_stream(const JsonFields& fields, CompletionRequest& request) {
+  request.stream = fields.boolean("stream").value_or(false);
+  const json::value* value = fields.find("stream_options");
+  if (!value) return;
+  if (!value->is_object()) bad_value("stream_options", "an object", *value);
+  if (!request.stream && !value->get_object().empty()) {
+    throw ApiError(400, "stream_options: has an effect only with stream: true", "stream_options",
+                   "invalid_value");
+  }
+  const JsonFields options(value->get_object(), "stream_options.");
+  if (request.dialect == Dialect::responses) {  // which always have usage at their end
+    note_unknown(options.object(), "stream_options.", {"include_obfuscation"}, request.ignored);
+  } else {
+    request.include_usage = options.boolean("include_usage").value_or(false);
+    request.continuous_usage = options.boolean("continuous_usage_stats").value_or(false);
+    note_unknown(options.object(), "stream_options.",
+                 {"include_usage", "continuous_usage_stats", "include_obfuscation"},
+                 request.ignored);
+  }
+  if (options.boolean("include_obfuscation").value_or(false)) {  // padding against eavesdroppers
+    throw ApiError(400, "stream_options.include_obfuscation: not supported by this server",
+                   "stream_options.include_obfuscation", "unsupported_parameter");
+  }
 }
 
 void check_stops(const CompletionRequest& request, const std::string& stop_field) {

@@ -89,6 +89,9 @@ std::vector<std::string> parse_stop_strings(const JsonFields& fields, const std:
 // request that has both. stop_field: the name of its stop strings.
 void check_stops(const CompletionRequest& request, const std::string& stop_field);
 
+// OpenAI's fields stream and stream_options, as request.dialect has them. Throws ApiError(400).
+void parse_stream(const JsonFields& fields, CompletionRequest& request);
+
 // Throws ApiError(400).
 CompletionRequest parse_completion_request(const CompletionRoute& route, std::string_view body,
                                            const ParseOptions& options);

@@ -85,23 +85,6 @@ void check_metadata(const JsonFields& fields) {
   }
 }
 
-void parse_stream(const JsonFields& fields, CompletionRequest& request) {
-  request.stream = fields.boolean("stream").value_or(false);
-  const json::value* value = fields.find("stream_options");
-  if (!value) return;
-  if (!value->is_object()) bad_value("stream_options", "an object", *value);
-  if (!request.stream && !value->get_object().empty()) {
-    throw ApiError(400, "stream_options: has an effect only with stream: true", "stream_options",
-                   "invalid_value");
-  }
-  const JsonFields options(value->get_object(), "stream_options.");
-  note_unknown(options.object(), "stream_options.", {"include_obfuscation"}, request.ignored);
-  if (options.boolean("include_obfuscation").value_or(false)) {  // padding against eavesdroppers
-    throw ApiError(400, "stream_options.include_obfuscation: not supported by this server",
-                   "stream_options.include_obfuscation", "unsupported_parameter");
-  }
-}
-
 // What all clients can rely on finding in a function.
 json::array echoed_tools(const JsonFields& fields) {
   json::array tools;
