@@ -27,9 +27,8 @@ std::string words_of(std::string_view text) {
       out += static_cast<char>(std::tolower(lead));
     } else if (lead == 0xC2 || (lead == 0xE2 && next <= 0x81) || (lead == 0xE3 && next == 0x80)) {
       out += ' ';
-    } else if (lead == 0xC3 && next <= 0x9E) {  // A to Z with accents
-      out += {static_cast<char>(lead), static_cast<char>(next + 0x20)};
-    } else if (lead == 0xD0 && next >= 0x90 && next <= 0x9F) {
+    } else if ((lead == 0xC3 && next <= 0x9E) || (lead == 0xD0 && next >= 0x90 && next <= 0x9F)) {
+      // A to Z with accents, and the first half of the Russian capitals
       out += {static_cast<char>(lead), static_cast<char>(next + 0x20)};
     } else if (lead == 0xD0 && next >= 0xA0 && next <= 0xAF) {
       out += {static_cast<char>(0xD1), static_cast<char>(next - 0x20)};
