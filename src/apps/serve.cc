@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -116,6 +117,8 @@ std::unique_ptr<BackgroundVerify> start_verify(const LoadedModel& loaded, Server
 int serve(ServeFlags& flags) {
   const auto start = std::chrono::steady_clock::now();
   start_logging(flags.log_level);
+  // Some parents leave it ignored; then it could not be told how the trial of a grammar ended.
+  std::signal(SIGCHLD, SIG_DFL);
   raise_descriptor_limit(flags.server.max_connections);
   ServerOptions& options = flags.server;
   options.safety = make_safety_policy(flags.safety);

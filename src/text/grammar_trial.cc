@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <optional>
 #include <utility>
@@ -45,50 +46,102 @@ class Descriptor {
                                             ": " + std::strerror(error));
 }
 
-// A file in memory, at its begin.
-int file_of(const TrialQuestion& question) {
-  const int fd = memfd_create("grammar", MFD_CLOEXEC);
-  if (fd < 0) fail("memfd_create", errno);
-  if (!write_all(fd, question.bytes())) {
-    const int error = errno;
-    ::close(fd);
-    fail("a file in memory", error);
-  }
-  lseek(fd, 0, SEEK_SET);
-  return fd;
+void require_done(const char* what, int error) {
+  if (error != 0) fail(what, error);
 }
 
-// Starts the program with these two as its input and output, and nothing else of ours: signals and
-// the terminal's process group neither.
-pid_t start(const std::string& program, int input, int output) {
-  posix_spawn_file_actions_t files;
-  posix_spawn_file_actions_init(&files);
-  posix_spawn_file_actions_adddup2(&files, input, STDIN_FILENO);
-  posix_spawn_file_actions_adddup2(&files, output, STDOUT_FILENO);
-  posix_spawn_file_actions_addopen(&files, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-  posix_spawn_file_actions_addclosefrom_np(&files, STDERR_FILENO + 1);
-  posix_spawnattr_t attributes;
-  posix_spawnattr_init(&attributes);
-  sigset_t signals;
-  sigemptyset(&signals);
-  posix_spawnattr_setsigmask(&attributes, &signals);
-  sigfillset(&signals);
-  posix_spawnattr_setsigdefault(&attributes, &signals);
-  posix_spawnattr_setflags(&attributes,
-                           POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-  std::string name = program;
-  std::string command(kGrammarTrialCommand);
-  char* arguments[] = {name.data(), command.data(), nullptr};
-  pid_t pid = 0;
-  const int error = posix_spawn(&pid, program.c_str(), &files, &attributes, arguments, environ);
-  posix_spawn_file_actions_destroy(&files);
-  posix_spawnattr_destroy(&attributes);
-  if (error != 0) fail(program, error);
-  return pid;
-}
+// How the process starts: with these two as its input and output, and nothing else of ours, signals
+// and the terminal's process group neither.
+class SpawnSetup {
+ public:
+  SpawnSetup(int input, int output) {
+    require_done("posix_spawn_file_actions_init", posix_spawn_file_actions_init(&files_));
+    const int error = posix_spawnattr_init(&attributes_);
+    if (error != 0) posix_spawn_file_actions_destroy(&files_);
+    require_done("posix_spawnattr_init", error);
+    try {
+      fill(input, output);
+    } catch (...) {
+      destroy();
+      throw;
+    }
+  }
+  ~SpawnSetup() { destroy(); }
+  SpawnSetup(const SpawnSetup&) = delete;
+  SpawnSetup& operator=(const SpawnSetup&) = delete;
+
+  const posix_spawn_file_actions_t* files() const { return &files_; }
+  const posix_spawnattr_t* attributes() const { return &attributes_; }
+
+ private:
+  void fill(int input, int output) {
+    const char* name = "posix_spawn_file_actions";
+    require_done(name, posix_spawn_file_actions_adddup2(&files_, input, STDIN_FILENO));
+    require_done(name, posix_spawn_file_actions_adddup2(&files_, output, STDOUT_FILENO));
+    require_done(
+        name, posix_spawn_file_actions_addopen(&files_, STDERR_FILENO, "/dev/null", O_WRONLY, 0));
+    require_done(name, posix_spawn_file_actions_addclosefrom_np(&files_, STDERR_FILENO + 1));
+    // These fail only for wrong arguments.
+    sigset_t signals;
+    sigemptyset(&signals);
+    posix_spawnattr_setsigmask(&attributes_, &signals);
+    sigfillset(&signals);
+    posix_spawnattr_setsigdefault(&attributes_, &signals);
+    posix_spawnattr_setflags(
+        &attributes_, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
+  }
+  void destroy() {
+    posix_spawn_file_actions_destroy(&files_);
+    posix_spawnattr_destroy(&attributes_);
+  }
+
+  posix_spawn_file_actions_t files_;
+  posix_spawnattr_t attributes_;
+};
+
+// Killed and taken off the system's list at the end of its scope, if it was not waited for.
+class Process {
+ public:
+  Process(const std::string& program, int input, int output) {
+    const SpawnSetup setup(input, output);
+    std::string name = program;
+    std::string command(kGrammarTrialCommand);
+    char* arguments[] = {name.data(), command.data(), nullptr};
+    // Ours may hold keys. The loader finds the libraries by this one, where it is needed at all.
+    const char* path = std::getenv("LD_LIBRARY_PATH");
+    std::string libraries = path == nullptr ? "" : std::string("LD_LIBRARY_PATH=") + path;
+    char* environment[] = {path == nullptr ? nullptr : libraries.data(), nullptr};
+    require_done(program.c_str(), posix_spawn(&id_, program.c_str(), setup.files(),
+                                              setup.attributes(), arguments, environment));
+  }
+  ~Process() {
+    if (id_ == 0) return;
+    kill();
+    while (waitpid(id_, nullptr, 0) < 0 && errno == EINTR) {
+    }
+  }
+  Process(const Process&) = delete;
+  Process& operator=(const Process&) = delete;
+
+  void kill() { ::kill(id_, SIGKILL); }
+
+  // The status as waitpid has it. Nothing when it is lost.
+  std::optional<int> wait() {
+    int status = 0;
+    pid_t ended = 0;
+    do {
+      ended = waitpid(id_, &status, 0);
+    } while (ended < 0 && errno == EINTR);
+    id_ = 0;
+    return ended < 0 ? std::nullopt : std::optional(status);
+  }
+
+ private:
+  pid_t id_ = 0;
+};
 
 // What the process writes until it ends. It is killed when it does not.
-std::string read_until_end(int fd, pid_t pid) {
+std::string read_until_end(int fd, Process& process) {
   const auto deadline = Clock::now() + std::chrono::seconds(kTrialSeconds);
   std::string text;
   char buffer[kMaxTrialAnswer];
@@ -99,23 +152,19 @@ std::string read_until_end(int fd, pid_t pid) {
     const int n_ready = left > 0 ? poll(&wanted, 1, static_cast<int>(left)) : 0;
     if (n_ready < 0 && errno == EINTR) continue;
     const ssize_t n = n_ready > 0 ? read(fd, buffer, sizeof(buffer)) : 0;
-    if (n_ready <= 0) kill(pid, SIGKILL);
+    if (n_ready <= 0) process.kill();
     if (n <= 0) return text;
     text.append(buffer, static_cast<size_t>(n));
   }
 }
 
-// The status as waitpid has it; 0 when somebody else has taken it.
-int wait_for(pid_t pid) {
-  int status = 0;
-  while (waitpid(pid, &status, 0) < 0) {
-    if (errno != EINTR) return 0;
+[[noreturn]] void explain(std::optional<int> status) {
+  if (!status) {
+    throw Error(Code::internal,
+                "how the trial of the grammar ended is lost: the program must not "
+                "ignore SIGCHLD or wait for processes that it did not start");
   }
-  return status;
-}
-
-[[noreturn]] void explain(int status) {
-  const int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+  const int signal = WIFSIGNALED(*status) ? WTERMSIG(*status) : 0;
   if (signal == SIGXCPU) {
     throw Error(Code::invalid_argument,
                 "the grammar takes more than " + std::to_string(kTrialCpuSeconds) +
@@ -130,7 +179,7 @@ int wait_for(pid_t pid) {
               signal == SIGKILL
                   ? "the machine is too busy to try the grammar before it is compiled: ask again"
                   : "the process that tries the grammar failed (wait status " +
-                        std::to_string(status) + ")");
+                        std::to_string(*status) + ")");
 }
 
 }  // namespace
@@ -151,15 +200,18 @@ size_t GrammarTrial::run(std::string_view kind, std::string_view source) const {
     question.eos_id = eos_id_;
     question.specials = specials_;
   }
-  const Descriptor input(file_of(question));
+  const Descriptor input(memfd_create("grammar", MFD_CLOEXEC));
+  if (input.get() < 0) fail("memfd_create", errno);
+  if (!write_all(input.get(), question.bytes())) fail("a file in memory", errno);
+  lseek(input.get(), 0, SEEK_SET);
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) fail("a pipe", errno);
   const Descriptor ours(ends[0]);
   Descriptor theirs(ends[1]);
-  const pid_t pid = start(program_, input.get(), theirs.get());
+  Process process(program_, input.get(), theirs.get());
   theirs.close();
-  const std::string bytes = read_until_end(ours.get(), pid);
-  const int status = wait_for(pid);
+  const std::string bytes = read_until_end(ours.get(), process);
+  const std::optional<int> status = process.wait();
   const std::optional<TrialAnswer> answer = TrialAnswer::parse(bytes);
   if (!answer) explain(status);
   if (!answer->error.empty()) throw Error(answer->code, answer->error);

@@ -21,13 +21,15 @@ inline constexpr std::string_view kGrammarTrialCommand = "grammar-trial";
 
 class GrammarTrial {
  public:
-  // Runs `program grammar-trial`, a path; "/proc/self/exe" is this program. tokenizer and eos_id as
+  // Runs `program grammar-trial`, a path, without this one's environment (LD_LIBRARY_PATH aside);
+  // "/proc/self/exe" is this program. tokenizer and eos_id as
   // for GrammarCompiler; only looked at here.
   GrammarTrial(std::string program, const Tokenizer& tokenizer, int32_t eos_id);
 
   // The bytes that the compiled grammar keeps. Throws Error: invalid_argument when the grammar is
   // wrong or exceeds the budget, resource_exhausted when there can't be another process or it gets
-  // no time. Takes about 5 ms for a small grammar, at most kTrialSeconds. From any thread.
+  // no time, internal when the program ignores SIGCHLD. Takes about 5 ms for a small grammar, at
+  // most kTrialSeconds. From any thread.
   size_t run(std::string_view kind, std::string_view source) const;
 
  private:
