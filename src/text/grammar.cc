@@ -11,6 +11,11 @@ namespace {
 // Usual grammars take 0.1 MB; a trial bounds one at 256 MiB.
 constexpr size_t kMaxKept = 64;
 constexpr size_t kMaxKeptBytes = size_t{64} << 20;
+// What the first mask adds with all tokens of a vocabulary of 100K, of which a trial knows nothing:
+// 20 to 270 kB where it is more than a third of the whole.
+constexpr size_t kFirstMaskBytes = size_t{256} << 10;
+// Each may keep a core busy for two seconds.
+constexpr size_t kMaxAtOnce = 2;
 // The work grows faster than the source, fastest with rules: a list of functions needs more room.
 constexpr size_t kMaxRuleBytes = size_t{16} << 10;
 constexpr size_t kMaxSchemaBytes = size_t{256} << 10;
@@ -29,6 +34,10 @@ const char* kind_name(GrammarKind kind) {
       break;
   }
   return "calls";
+}
+
+std::string key_of(GrammarKind kind, std::string_view source) {
+  return std::string(kind_name(kind)).append(1, '\0').append(source);
 }
 
 double thread_seconds() {
@@ -58,6 +67,36 @@ class PaceWatch {
 };
 
 }  // namespace
+
+// One's time to compile a source, unless it is kept: that of nobody else with the same one, and of
+// not too many others. Throws as find does.
+class GrammarCompiler::Turn {
+ public:
+  Turn(GrammarCompiler& compiler, const std::string& key) : compiler_(compiler), key_(key) {
+    std::unique_lock lock(compiler.mutex_);
+    compiler.turn_over_.wait(lock, [&] {
+      return compiler.by_key_.contains(key) ||
+             (compiler.in_work_.size() < kMaxAtOnce && !compiler.in_work_.contains(key));
+    });
+    kept_ = compiler.find(key);
+    if (!kept_) compiler.in_work_.insert(key);
+  }
+  ~Turn() {
+    if (kept_) return;
+    const std::lock_guard lock(compiler_.mutex_);
+    compiler_.in_work_.erase(key_);
+    compiler_.turn_over_.notify_all();
+  }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+  const std::shared_ptr<const Grammar>& kept() const { return kept_; }
+
+ private:
+  GrammarCompiler& compiler_;
+  const std::string& key_;
+  std::shared_ptr<const Grammar> kept_;
+};
 
 void CloseGrammar::operator()(DbrxTextGrammar* handle) const { dbrx_text_grammar_close(handle); }
 
@@ -106,6 +145,12 @@ DbrxTextVocabulary* GrammarCompiler::vocabulary() {
   return rust_.get();
 }
 
+std::shared_ptr<const Grammar> GrammarCompiler::kept(GrammarKind kind, std::string_view source) {
+  const std::string key = key_of(kind, source);
+  const std::lock_guard lock(mutex_);
+  return find(key);
+}
+
 std::shared_ptr<const Grammar> GrammarCompiler::compile(GrammarKind kind, std::string_view source) {
   const bool is_rules = kind == GrammarKind::lark || kind == GrammarKind::regex;
   const size_t limit = is_rules ? kMaxRuleBytes : kMaxSchemaBytes;
@@ -114,36 +159,53 @@ std::shared_ptr<const Grammar> GrammarCompiler::compile(GrammarKind kind, std::s
                                             " bytes; at most " + std::to_string(limit) +
                                             " are taken");
   }
-  std::string key = std::string(kind_name(kind)).append(1, '\0').append(source);
-  if (const auto kept = find(key)) return kept;
-  size_t n_bytes = key.size();
+  const std::string key = key_of(kind, source);
+  const Turn turn(*this, key);
+  if (turn.kept()) return turn.kept();
+  size_t n_bytes = key.size() + kFirstMaskBytes;
+  try {
+    const std::shared_ptr<const Grammar> grammar = make(kind, source, n_bytes);
+    keep({.key = key, .grammar = grammar, .refusal = {}, .n_bytes = n_bytes});
+    return grammar;
+  } catch (const Error& error) {
+    if (error.code() == Code::invalid_argument) {  // the next try may go better otherwise
+      keep({.key = key, .grammar = nullptr, .refusal = error, .n_bytes = n_bytes});
+    }
+    throw;
+  }
+}
+
+// Adds to n_bytes what the grammar takes.
+std::shared_ptr<const Grammar> GrammarCompiler::make(GrammarKind kind, std::string_view source,
+                                                     size_t& n_bytes) {
   if (trial_) n_bytes += trial_->run(kind_name(kind), source);
   DbrxTextGrammar* handle = nullptr;
   const rust::Payload done(dbrx_text_grammar_open(vocabulary(), rust::slice(kind_name(kind)),
                                                   rust::slice(source), &handle));
   GrammarHandle rust(handle);
-  const std::shared_ptr<const Grammar> grammar(new Grammar(std::move(rust), max_mask_seconds_));
-  keep({std::move(key), grammar, n_bytes});
-  return grammar;
+  return std::shared_ptr<const Grammar>(new Grammar(std::move(rust), max_mask_seconds_));
 }
 
-// Null when it is not there. Throws Error when it has shown to be too slow.
+// Null when it is not there. Throws Error when it was refused or has shown to be too slow. With
+// the mutex locked.
 std::shared_ptr<const Grammar> GrammarCompiler::find(const std::string& key) {
-  const std::lock_guard lock(mutex_);
   const auto found = by_key_.find(key);
   if (found == by_key_.end()) return nullptr;
   recent_.splice(recent_.begin(), recent_, found->second);
+  if (found->second->refusal) throw Error(*found->second->refusal);
   const std::shared_ptr<const Grammar> grammar = found->second->grammar;
   if (grammar->too_slow()) throw Error(Code::invalid_argument, kTooSlow);
   return grammar;
 }
 
 void GrammarCompiler::keep(Entry entry) {
+  if (entry.n_bytes > kMaxKeptBytes) return;  // all others would have to go
+  std::list<Entry> added;
+  added.push_front(std::move(entry));
   const std::lock_guard lock(mutex_);
-  if (by_key_.contains(entry.key)) return;  // another thread was faster
-  n_kept_bytes_ += entry.n_bytes;
-  recent_.push_front(std::move(entry));
-  by_key_.emplace(recent_.front().key, recent_.begin());
+  by_key_.emplace(added.front().key, added.begin());
+  n_kept_bytes_ += added.front().n_bytes;
+  recent_.splice(recent_.begin(), added);
   while (recent_.size() > kMaxKept || n_kept_bytes_ > kMaxKeptBytes) {
     n_kept_bytes_ -= recent_.back().n_bytes;
     by_key_.erase(recent_.back().key);

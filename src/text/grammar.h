@@ -4,18 +4,21 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <list>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
 
+#include "base/error.h"
 #include "text/grammar_trial.h"
 #include "text/tokenizer.h"
 
@@ -95,10 +98,14 @@ class GrammarCompiler {
   GrammarCompiler(const Tokenizer& tokenizer, int32_t eos_id, const std::string& trial_program,
                   double max_mask_seconds = 1);
 
+  // A grammar that was compiled before. Null when it isn't remembered. Throws Error as compile did
+  // when it was refused.
+  std::shared_ptr<const Grammar> kept(GrammarKind kind, std::string_view source);
+
   // Throws Error: invalid_argument saying what is wrong with the source, or that it would cost too
   // much: more than 16 KiB of rules (lark, regex), 256 KiB of anything else, or a trial's budget;
   // resource_exhausted when there can't be a trial. Takes as long as the trial once more, and a
-  // mask.
+  // mask; before, as long as it waits for its turn: one source is compiled once, and few at a time.
   std::shared_ptr<const Grammar> compile(GrammarKind kind, std::string_view source);
 
  private:
@@ -108,10 +115,13 @@ class GrammarCompiler {
   struct Entry {
     std::string key;
     std::shared_ptr<const Grammar> grammar;
+    std::optional<Error> refusal;  // instead of a grammar
     size_t n_bytes;
   };
+  class Turn;
 
   std::shared_ptr<const Grammar> find(const std::string& key);
+  std::shared_ptr<const Grammar> make(GrammarKind kind, std::string_view source, size_t& n_bytes);
   void keep(Entry entry);
   DbrxTextVocabulary* vocabulary();
 
@@ -122,7 +132,9 @@ class GrammarCompiler {
   std::once_flag opened_;
   std::unique_ptr<DbrxTextVocabulary, Close> rust_;  // made when it is first needed
   std::mutex mutex_;                                 // guards what is below
-  std::list<Entry> recent_;                          // the one used last in front
+  std::condition_variable turn_over_;
+  std::set<std::string> in_work_;  // keys of what is compiled now
+  std::list<Entry> recent_;        // the one used last in front
   std::unordered_map<std::string_view, std::list<Entry>::iterator> by_key_;
   size_t n_kept_bytes_ = 0;
 };
