@@ -84,7 +84,11 @@ std::shared_ptr<const Grammar> compile_grammar(const Services& services,
                    source.param, "unsupported_parameter");
   }
   try {
-    return services.grammars->compile(source.kind, source.text);
+    std::shared_ptr<const Grammar> grammar = services.grammars->kept(source.kind, source.text);
+    if (grammar) return grammar;
+    const auto compile = [&] { grammar = services.grammars->compile(source.kind, source.text); };
+    if (services.workers.wait_aside(compile)) return grammar;
+    throw Error(Code::resource_exhausted, "too many grammars are being compiled: ask again");
   } catch (const Error& error) {
     throw to_api_error(Error(error.code(), source.param + ": " + error.what()), source.param);
   }

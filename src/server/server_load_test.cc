@@ -53,6 +53,26 @@ TEST(ServerLoad, AGrammarThatCompilesForEverIsRefusedWhileOthersAreAnswered) {
   EXPECT_NE(text_at(error, "/error/message").find("to compile"), std::string::npos) << answer.body;
 }
 
+TEST(ServerLoad, ManyGrammarsThatCompileForEverHoldUpNoOtherRequest) {
+  FakeServer server;
+  const char* known = R"({"prompt": "a", "guided_regex": "[b-d]{3}"})";
+  EXPECT_EQ(server.complete(known).status, 200);
+  std::vector<std::unique_ptr<TestClient>> hostile;
+  for (const char* number : {"99999989", "99999971", "99999959", "99999941", "99999931"}) {
+    hostile.push_back(std::make_unique<TestClient>(server.port));
+    hostile.back()->send_request(
+        "POST", "/v1/completions",
+        std::string(R"({"prompt": "a", "guided_json": {"type": "integer", "multipleOf": )") +
+            number + "}}");
+  }
+  std::this_thread::sleep_for(200ms);  // until the server has them all
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_EQ(server.complete(R"({"prompt": "a"})").status, 200);
+  EXPECT_EQ(server.complete(known).status, 200);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 1s);  // they take 2.5 s
+  for (const auto& client : hostile) EXPECT_EQ(client->read_answer().status, 400);
+}
+
 TEST(ServerLoad, AClientThatLeavesFreesItsPlace) {
   for (const char* stream : {"false", "true"}) {
     FakeServer server;
