@@ -20,8 +20,9 @@ bool begins_escape(char c) { return c == '\\' || c == '%' || c == '&' || c == '\
 // The number in the digits of the text, if they are nothing else.
 std::optional<uint32_t> number_of(std::string_view digits, int base) {
   uint32_t value = 0;
-  const char* end = digits.data() + digits.size();
-  const auto [at, error] = std::from_chars(digits.data(), end, value, base);
+  const char* begin = digits.data();
+  const char* end = begin + digits.size();
+  const auto [at, error] = std::from_chars(begin, end, value, base);
   if (error != std::errc() || at != end) return std::nullopt;
   return value;
 }

@@ -69,7 +69,7 @@ TEST(ServerLoad, ManyGrammarsThatCompileForEverHoldUpNoOtherRequest) {
   const auto begin = std::chrono::steady_clock::now();
   EXPECT_EQ(server.complete(R"({"prompt": "a"})").status, 200);
   EXPECT_EQ(server.complete(known).status, 200);
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, 1s);  // they take 2.5 s
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, 2s);  // they take 2.5 s of two CPUs
   for (const auto& client : hostile) EXPECT_EQ(client->read_answer().status, 400);
 }
 
