@@ -71,8 +71,10 @@ TEST(GrammarTrial, endless_compiles_end_with_the_cpu_budget) {
   expect_over_budget("json_schema", R"({"allOf": [)" + patterns + "]}", "1 s");
 }
 
-// With a sanitizer's malloc, which has its address space already, the other budget ends it.
 TEST(GrammarTrial, endless_memory_ends_with_a_budget) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer's malloc ends the process in its own way";
+#endif
   expect_over_budget("json_schema", R"({"type": "array", "maxItems": 10000000})", "");
 }
 
