@@ -111,9 +111,9 @@ json::object echoed_text(const JsonFields& fields) {
 // An answer repeats its request, all of which is checked by now, or says what holds without it.
 json::object echo(const JsonFields& fields) {
   json::object echoed;
-  const auto repeat = [&](std::string_view name, json::value otherwise) {
+  const auto repeat = [&](std::string_view name, const json::value& otherwise) {
     const json::value* value = fields.find(name);
-    echoed[name] = value ? *value : std::move(otherwise);
+    echoed[name] = value ? *value : otherwise;
   };
   repeat("instructions", nullptr);
   repeat("max_output_tokens", nullptr);
