@@ -53,7 +53,7 @@ GrammarSource call_grammar(const std::vector<Tool>& tools, const ToolChoice& cho
 JsonFields function_fields(const json::value& value, const std::string& param, ToolForm form,
                            const std::string& expected, std::vector<std::string>& ignored) {
   if (!value.is_object()) bad_value(param, expected, value);
-  const JsonFields outer(value.get_object(), param + ".");
+  JsonFields outer(value.get_object(), param + ".");
   const std::string type = outer.string("type").value_or("");
   if (!type.empty() && type != "function") {
     throw ApiError(400,
