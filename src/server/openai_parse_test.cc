@@ -9,6 +9,7 @@
 #include "server/api_error.h"
 #include "server/api_page.h"
 #include "server/json_fields.h"
+#include "server/refusal.h"
 
 namespace dbrx {
 namespace {
@@ -32,17 +33,6 @@ CompletionRequest with_messages(const std::string& messages, ParseOptions option
                                   options);
 }
 
-// The error of a call that must fail with 400, as "param|message".
-template <typename F>
-std::string refusal(F&& call) {
-  try {
-    call();
-  } catch (const ApiError& e) {
-    EXPECT_EQ(e.status, 400);
-    return e.param + "|" + e.what();
-  }
-  return "accepted";
-}
 std::string chat_refusal(const std::string& fields) {
   return refusal([&] { chat(fields); });
 }

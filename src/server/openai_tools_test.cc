@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "server/api_error.h"
 #include "server/openai_parse.h"
+#include "server/refusal.h"
 
 namespace dbrx {
 namespace {
@@ -16,13 +16,8 @@ CompletionRequest parse(const std::string& fields) {
 }
 
 std::string param_at_fault(const std::string& fields) {
-  try {
-    parse(fields);
-  } catch (const ApiError& error) {
-    EXPECT_EQ(error.status, 400);
-    return error.param;
-  }
-  return "accepted";
+  const std::string text = refusal([&] { parse(fields); });
+  return text.substr(0, text.find('|'));
 }
 
 // A conversation in which `calls` are answered by `results`.

@@ -7,6 +7,7 @@
 
 #include "server/api_error.h"
 #include "server/api_page.h"
+#include "server/refusal.h"
 
 namespace dbrx {
 namespace {
@@ -24,17 +25,6 @@ CompletionRequest with_items(const std::string& items) {
   return parse(R"({"input": )" + items + "}");
 }
 
-// "param|message" of the error.
-template <typename F>
-std::string refusal(F&& call) {
-  try {
-    call();
-  } catch (const ApiError& e) {
-    EXPECT_EQ(e.status, 400);
-    return e.param + "|" + e.what();
-  }
-  return "accepted";
-}
 std::string field_refusal(const std::string& fields) {
   return refusal([&] { with(fields); });
 }

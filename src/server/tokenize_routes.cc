@@ -43,9 +43,10 @@ json::object tokenize(const Services& services, const std::string& body, Ignored
   if (fields.find("messages")) {
     refuse_other_templates(fields);
     CompletionRequest request;
-    request.messages = parse_messages(fields, services.parse.max_context, ignored);
+    request.ignored = std::move(ignored);
+    request.messages = parse_messages(fields, services.parse.max_context, request.ignored);
     parse_openai_tools(fields, ToolForm::nested, request);
-    for (std::string& name : request.ignored) add_ignored(ignored, std::move(name));
+    ignored = std::move(request.ignored);
     ids = chat_tokens(services, request.messages,
                       fields.boolean("add_generation_prompt").value_or(true));
   } else if (const std::optional<std::string> prompt = fields.string("prompt")) {
