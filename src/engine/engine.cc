@@ -67,7 +67,8 @@ Engine::State::State(Context& context_in, Model& model_in, const Tokenizer* toke
       cache(model.config(), options.kv_format, options.kv_blocks),
       blocks(options.kv_blocks),
       scheduler(scheduler_limits(options), blocks),
-      sampler(model.config().vocab_size, ids_without_token(tokenizer, model.config().vocab_size)) {
+      sampler(model.config().vocab_size, ids_without_token(tokenizer, model.config().vocab_size)),
+      step_counters(model) {
   const auto n_rows = static_cast<size_t>(options.max_batched_tokens);
   const auto n_sequences = static_cast<size_t>(options.max_sequences);
   batch.tokens.reserve(n_rows);
@@ -110,7 +111,9 @@ SubmitResult Engine::submit_all(std::span<const std::shared_ptr<Request>> reques
                                 .max_context = s.options.max_context,
                                 .has_text = s.tokenizer != nullptr,
                                 .has_experts = s.model.config().n_experts > 0});
-    arrivals.push_back({request, request->seed ? *request->seed : random_seed()});
+    arrivals.push_back({.request = request,
+                        .seed = request->seed ? *request->seed : random_seed(),
+                        .submitted = std::chrono::steady_clock::now()});
   }
   const auto n = static_cast<int64_t>(arrivals.size());
   {
@@ -128,15 +131,18 @@ SubmitResult Engine::submit_all(std::span<const std::shared_ptr<Request>> reques
 
 bool Engine::step() {
   State& s = *state_;
+  s.now = std::chrono::steady_clock::now();
   const bool admitted = s.admit();
   const bool scheduled = s.schedule();
   if (scheduled) {
+    s.counts.step_began_at = s.now;
     s.publish();  // who watches should see what a step is about when it takes long, or hangs
     s.fill_batch();
     if (s.forward()) {
       s.sample();
       s.emit();
     }
+    s.count_step();
   }
   s.publish();
   return admitted || scheduled;
@@ -155,6 +161,8 @@ void Engine::stop(bool abort) {
   }
   state_->wake.notify_one();
 }
+
+std::vector<int64_t> Engine::expert_tokens() const { return state_->step_counters.expert_tokens(); }
 
 EngineStats Engine::stats() const {
   const std::lock_guard lock(state_->mutex);

@@ -3,6 +3,8 @@
 // from any. docs/engine.md states the laws.
 #pragma once
 
+#include <array>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -31,17 +33,36 @@ struct EngineOptions {
 
 enum class SubmitResult { ok, queue_full, stopping };
 
+constexpr size_t kStepRowBuckets = 16;
+
+// What is not said to be a level is a sum since the start.
 struct EngineStats {
+  using Time = std::chrono::steady_clock::time_point;
+
+  // Levels.
   int64_t running = 0;  // sequences
   // Requests that have not run yet, and sequences of others that wait: preempted, or further
   // choices.
   int64_t waiting = 0;
   int64_t free_blocks = 0;
   int64_t total_blocks = 0;
-  int64_t prompt_tokens = 0;  // since start
+  int64_t cached_blocks = 0;  // that are free, but can still be found by their content
+  // The heartbeat. A step that began long ago hangs.
+  Time step_began_at;  // of the step that runs; 0: none does
+  Time last_step_at;   // end of the last one; 0: there was none
+
+  int64_t prompt_tokens = 0;
   int64_t generated_tokens = 0;
+  int64_t prefix_queries = 0;  // tokens of prompts that were looked for in the prefix cache
+  int64_t prefix_hits = 0;     // of these, found
   int64_t preemptions = 0;
   int64_t steps = 0;
+  int64_t failed_steps = 0;  // of these
+  double step_seconds = 0;   // that steps took, sinks included: the time that the engine was busy
+  int64_t step_rows = 0;
+  // Steps of at most 2^i rows, and more than half of that; the last one has all the others.
+  std::array<int64_t, kStepRowBuckets> step_row_counts = {};
+  int64_t weight_bytes_read = 0;  // once a step: each expert that was hit, and all other matrices
 };
 
 class Engine {
@@ -77,6 +98,10 @@ class Engine {
   // they end as cancelled. run() returns when nothing is left. May be called from any thread, and
   // again with `abort` when waiting takes too long.
   void stop(bool abort);
+
+  // [layers, n_experts] tokens that the router sent to each expert, since the start. Empty when the
+  // model has none. May be called from any thread.
+  std::vector<int64_t> expert_tokens() const;
 
   // As of the last submit, the begin of the step that runs, or the end of the one before.
   EngineStats stats() const;

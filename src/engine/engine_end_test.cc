@@ -220,24 +220,6 @@ TEST(EngineQueue, takes_requests_beyond_its_bound_when_told_to) {
   for (const Call& call : calls) EXPECT_TRUE(call.answer->ended);
 }
 
-TEST(EngineStats, show_a_step_that_has_not_returned_yet) {
-  Rig rig;
-  const Call call = long_call(3, 1);
-  call->n_choices = 2;
-  EngineStats seen;
-  rig.model.before_step = [&](const Batch&) {
-    seen = rig.engine.stats();
-    return StepResult::ok;
-  };
-  submit(rig.engine, call);
-  EXPECT_EQ(rig.engine.stats().waiting, 1);
-  finish_all(rig.engine);
-  EXPECT_EQ(seen.running, 2);
-  EXPECT_EQ(seen.waiting, 0);
-  EXPECT_EQ(seen.steps, 0);
-  EXPECT_EQ(rig.engine.stats().steps, 1);
-}
-
 TEST(EngineQueue, a_refused_request_is_not_answered_and_throws_when_it_is_invalid) {
   Rig rig;
   const Call call = long_call();

@@ -39,6 +39,7 @@ void Engine::State::put_in_line(const Arrival& arrival) {
   auto entry = std::make_unique<ActiveRequest>();
   entry->request = arrival.request;
   entry->seed = arrival.seed;
+  entry->submitted = arrival.submitted;
   entry->arrival = n_arrived++;
   entry->n_unfinished = entry->request->n_choices;
   entry->stops = stop_patterns(entry->request->stop.stop);
@@ -78,6 +79,8 @@ void Engine::State::refuse(const Arrival& arrival, const std::exception& why) {
     refusal.last = choice + 1 == request.n_choices;
     refusal.usage.prompt_tokens = static_cast<int64_t>(request.prompt.size());
     refusal.seed = arrival.seed;
+    refusal.times.submitted = arrival.submitted;
+    refusal.times.now = now;
     try {
       request.sink(std::move(refusal));
     } catch (...) {

@@ -154,17 +154,5 @@ TEST(EngineRouting, is_the_same_after_evictions_and_in_any_company) {
   EXPECT_GT(n_crowded, 0);
 }
 
-TEST(EngineRouting, is_asked_of_the_model_only_in_steps_of_requests_that_want_it) {
-  Rig rig;
-  const Call plain = make_call({1, 2, 3}, 10);
-  submit(rig.engine, plain);
-  for (int i = 0; i < 4; ++i) rig.engine.step();
-  EXPECT_EQ(rig.model.n_routed_steps(), 0);
-  submit(rig.engine, routed_call({4, 5}, 3));
-  finish_all(rig.engine);
-  EXPECT_EQ(rig.model.n_routed_steps(), 3);
-  EXPECT_TRUE(plain.answer->only().routed_experts.empty());
-}
-
 }  // namespace
 }  // namespace dbrx

@@ -2,6 +2,8 @@
 #include "engine/engine_state.h"
 
 #include <algorithm>
+#include <bit>
+#include <chrono>
 #include <exception>
 #include <new>
 #include <span>
@@ -58,6 +60,7 @@ bool Engine::State::schedule() {
   }
   for (Sequence* sequence : *plan) {
     ActiveRequest& owner = *sequence->owner;
+    if (sequence->scheduled == EventTimes::Time()) sequence->scheduled = now;
     if (owner.started) continue;
     owner.started = true;
     counts.prompt_tokens += static_cast<int64_t>(owner.request->prompt.size());
@@ -73,10 +76,9 @@ void Engine::State::fill_batch() {
   batch.logit_rows.clear();
   batch.spans.resize(plan->size());
   logit_rows.clear();
-  output.want_routing = false;
+  output.want_routing = model.config().n_experts > 0;  // copies a few kilobytes
   for (size_t i = 0; i < plan->size(); ++i) {
     Sequence& sequence = *(*plan)[i];
-    output.want_routing |= sequence.owner->request->routed_experts;
     BatchSpan& span = batch.spans[i];
     span.first_row = batch.n_rows();
     span.n_rows = sequence.n_rows;
@@ -104,9 +106,10 @@ void Engine::State::add_logit_row(LogitRow row) {
 // False when the step failed: its requests are then ended.
 bool Engine::State::forward() {
   const StepResult result = run_model(model, context, batch, cache, output);
-  ++counts.steps;
+  now = std::chrono::steady_clock::now();
   for (size_t i = 0; i < plan->size(); ++i) batch.spans[i].blocks.swap((*plan)[i]->blocks);
   if (result == StepResult::ok) {
+    counts.weight_bytes_read += step_counters.add(output, batch.n_rows(), !logit_rows.empty());
     for (size_t i = 0; i < plan->size(); ++i) {
       Sequence& sequence = *(*plan)[i];
       sequence.n_computed += sequence.n_rows;
@@ -119,6 +122,7 @@ bool Engine::State::forward() {
     }
     return true;
   }
+  ++counts.failed_steps;
   failed.clear();  // apart from the plan, which ending a request's choices changes
   for (const Sequence* sequence : *plan) failed.push_back(sequence->owner);
   for (ActiveRequest* entry : failed) end_choices(*entry, FinishReason::error, explain(result));
@@ -289,6 +293,7 @@ void Engine::State::accept(Sequence& sequence, TokenInfo& info) {
     return;
   }
   clear_event();
+  if (sequence.generated.empty()) sequence.first_token = now;
   sequence.generated.push_back(info.id);
   ++sequence.owner->completion_tokens;
   ++counts.generated_tokens;
@@ -371,12 +376,29 @@ void Engine::State::send(Sequence& sequence, std::optional<FinishReason> reason)
   event.last = owner.n_unfinished == 0;
   event.usage = {.prompt_tokens = static_cast<int64_t>(owner.request->prompt.size()),
                  .completion_tokens = owner.completion_tokens};
+  event.times = {.submitted = owner.submitted,
+                 .scheduled = sequence.scheduled,
+                 .first_token = sequence.first_token,
+                 .now = now};
+  event.preemptions = sequence.n_preemptions;
   event.seed = owner.seed;
   try {
     owner.request->sink(std::move(event));
   } catch (...) {
     owner.sink_threw = true;
   }
+}
+
+void Engine::State::count_step() {
+  ++counts.steps;
+  counts.step_rows += batch.n_rows();
+  const auto bucket =
+      static_cast<size_t>(std::bit_width(static_cast<uint64_t>(batch.n_rows()) - 1));
+  ++counts.step_row_counts[std::min(bucket, kStepRowBuckets - 1)];
+  counts.last_step_at = std::chrono::steady_clock::now();
+  counts.step_seconds +=
+      std::chrono::duration<double>(counts.last_step_at - counts.step_began_at).count();
+  counts.step_began_at = {};
 }
 
 void Engine::State::publish() {

@@ -15,6 +15,7 @@
 #include "engine/sampler.h"
 #include "engine/scheduler.h"
 #include "engine/sequence.h"
+#include "engine/step_counters.h"
 
 namespace dbrx {
 
@@ -22,6 +23,7 @@ namespace dbrx {
 struct Arrival {
   std::shared_ptr<Request> request;
   uint64_t seed = 0;
+  EventTimes::Time submitted;
 };
 
 // What a row's logits are for: the next token of the prompt, whose probability is wanted, or the
@@ -55,6 +57,7 @@ struct Engine::State {
   // Publishes the statistics: before the model runs, and after the step, also when there was
   // nothing to do.
   void publish();
+  void count_step();
 
   bool end_cancelled(bool all);
   void leave_queue(const ActiveRequest& owner);
@@ -98,6 +101,8 @@ struct Engine::State {
   std::vector<std::vector<uint32_t>> allowed;  // per worker, [ceil(vocab / 32)]
   Event event;                                 // the one being sent; keeps its memory
   EngineStats counts;
+  StepCounters step_counters;
+  EventTimes::Time now;           // when the step began, or its model was done
   std::vector<Arrival> arrivals;  // being admitted
 
   // Shared with the threads that submit, stop and watch.

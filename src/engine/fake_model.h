@@ -37,9 +37,11 @@ class FakeModel : public Model {
 
   const ModelConfig& config() const override { return config_; }
   Format weight_format() const override { return Format::f32; }
+  WeightBytes weight_bytes() const override {
+    return {.dense = 1000000, .head = 10000, .expert = 1};
+  }
   int64_t n_steps() const { return n_steps_; }
   int64_t n_rows() const { return n_rows_; }
-  int64_t n_routed_steps() const { return n_routed_steps_; }
 
   StepResult forward(Context&, const Batch& batch, KvCache& cache, StepOutput& output) override {
     ++n_steps_;
@@ -51,7 +53,6 @@ class FakeModel : public Model {
     }
     slots_.resize(static_cast<size_t>(cache.n_blocks() * kKvBlockTokens));
     output.logits.resize(batch.logit_rows.size() * static_cast<size_t>(config_.vocab_size));
-    if (output.want_routing) ++n_routed_steps_;
     const auto n_ids = static_cast<size_t>(config_.n_layers * batch.n_rows() * config_.top_k);
     if (output.want_routing) output.expert_ids.resize(n_ids);
     size_t n_logits = 0;
@@ -159,7 +160,6 @@ class FakeModel : public Model {
   std::vector<char> owned_;       // [n_blocks]
   int64_t n_steps_ = 0;
   int64_t n_rows_ = 0;
-  int64_t n_routed_steps_ = 0;
 };
 
 }  // namespace dbrx

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -60,6 +61,15 @@ struct Usage {
   int64_t cached_tokens = 0;      // of the prompt, not computed again
 };
 
+// When things happened to a choice; each is 0 (default-constructed) until it did.
+struct EventTimes {
+  using Time = std::chrono::steady_clock::time_point;
+  Time submitted;
+  Time scheduled;    // its first row is in a step that begins
+  Time first_token;  // the step that gave it has ended
+  Time now;          // the step of this event has ended; of a cancelled one, began
+};
+
 // Sent to the request's sink from the engine thread: any number per choice, exactly one with
 // `finish` per choice, and `last` on the final one of the request. Texts of a choice, joined, are
 // its answer; each is valid UTF-8 by itself.
@@ -80,7 +90,9 @@ struct Event {
   bool stop_token = false;  // the last of `tokens` ended the choice and leaves no text
   bool last = false;
   Usage usage;
-  uint64_t seed = 0;  // the seed used
+  EventTimes times;
+  int64_t preemptions = 0;  // of the choice so far
+  uint64_t seed = 0;        // the seed used
 };
 
 // Owned by the connection and the engine together; everything but `cancelled` is constant once
@@ -101,6 +113,8 @@ struct Request {
   bool routed_experts = false;      // report the experts of each token. Each choice does so
   bool skip_special_tokens = true;  // special tokens leave no text
   int32_t priority = 0;             // lower runs first
+  uint64_t client = 0;              // whose it is, 0: nobody's; among clients the engine is fair
+  float client_weight = 1;          // 0.001 to 1000; twice the weight is twice the share
   // Called from the engine thread; must not block. One that throws loses that event, and the next
   // step ends the request with FinishReason::error.
   std::function<void(Event&&)> sink;

@@ -122,6 +122,7 @@ void Scheduler::preempt_last() {
   victim.n_computed = 0;
   rows_left_ += victim.n_rows;
   victim.n_rows = 0;
+  ++victim.n_preemptions;
   ++n_preemptions_;
 }
 

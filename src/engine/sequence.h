@@ -32,6 +32,9 @@ struct Sequence {
   int64_t n_rows = 0;           // rows of it in this step; 0: not in the step
   int64_t n_scored = 1;         // prompt tokens whose logprobs were reported; the first has none
   int64_t n_routed = 0;         // tokens whose experts are known
+  int64_t n_preemptions = 0;
+  EventTimes::Time scheduled;             // as in EventTimes
+  EventTimes::Time first_token;           // as in EventTimes
   std::vector<uint16_t> routed_experts;   // as Event::routed_experts, for the next event
   std::optional<TextStream> text;         // empty without a tokenizer
   std::optional<GrammarMatcher> grammar;  // of a request with one, from its first sample on
@@ -47,6 +50,7 @@ struct Sequence {
 struct ActiveRequest {
   std::shared_ptr<Request> request;
   uint64_t seed = 0;
+  EventTimes::Time submitted;
   int64_t arrival = 0;             // order of submission
   bool started = false;            // one of its sequences has run
   bool sink_threw = false;         // nobody takes the answer: the next step ends it

@@ -124,6 +124,8 @@ inline Call copy(const Call& call) {
   to.routed_experts = from.routed_experts;
   to.skip_special_tokens = from.skip_special_tokens;
   to.priority = from.priority;
+  to.client = from.client;
+  to.client_weight = from.client_weight;
   connect(other);
   return other;
 }

@@ -72,6 +72,9 @@ void validate_request(const Request& request, const RequestLimits& limits) {
   require(n_prompt < limits.max_context && request.stop.max_tokens <= limits.max_context - n_prompt,
           "the prompt has ", n_prompt, " tokens and max_tokens is ", request.stop.max_tokens,
           "; together they must fit the context of ", limits.max_context, " tokens");
+  const float weight = request.client_weight;
+  require(weight >= 0.001F && weight <= 1000, "client_weight is ", weight,
+          "; it must be from 0.001 to 1000");
   require(request.n_choices >= 1 && request.n_choices <= kMaxChoices, "n_choices is ",
           request.n_choices, "; it must be from 1 to ", kMaxChoices);
   const auto require_count = [&](std::optional<int32_t> count, const char* field) {

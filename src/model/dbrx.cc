@@ -54,6 +54,19 @@ class Dbrx : public Model {
   const ModelConfig& config() const override { return config_; }
   Format weight_format() const override { return weights_.layers[0].experts[0].gate.format; }
 
+  WeightBytes weight_bytes() const override {
+    WeightBytes bytes;
+    for (const DbrxLayer& layer : weights_.layers) {
+      bytes.dense += static_cast<int64_t>(layer.wqkv.bytes.size() + layer.out_proj.bytes.size() +
+                                          layer.router.bytes.size());
+    }
+    bytes.head = static_cast<int64_t>(weights_.lm_head.bytes.size());
+    const Expert& expert = weights_.layers[0].experts[0];
+    bytes.expert = static_cast<int64_t>(expert.gate.bytes.size() + expert.up.bytes.size() +
+                                        expert.down.bytes.size());
+    return bytes;
+  }
+
   StepResult forward(Context& context, const Batch& batch, KvCache& cache,
                      StepOutput& output) override {
     const Arena::Mark mark(context.arena);

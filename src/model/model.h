@@ -22,6 +22,14 @@ namespace dbrx {
 // on.
 enum class StepResult { ok, io_error, device_error, peer_lost, out_of_memory };
 
+// Bytes of weights as they lie in memory, read by a step. The few rows of the embedding and the
+// norms are left out.
+struct WeightBytes {
+  int64_t dense = 0;   // attention and routers of all layers: by every step
+  int64_t head = 0;    // by a step with logits
+  int64_t expert = 0;  // one expert of one layer: by a step that sends it a row
+};
+
 class Model {
  public:
   virtual ~Model() = default;
@@ -29,6 +37,7 @@ class Model {
 
   // Of the experts, which are most of the weights: f32, bf16, int8 or int4.
   virtual Format weight_format() const = 0;
+  virtual WeightBytes weight_bytes() const = 0;
 
   // Computes batch.tokens, writes their keys and values to the cache and the logits of
   // batch.logit_rows to output. Does not allocate once it has seen its largest batch.
