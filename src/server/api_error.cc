@@ -53,7 +53,7 @@ ApiError to_api_error(const Error& error, const std::string& param) {
   switch (error.code()) {
     case Code::invalid_argument:
     case Code::unsupported:
-      return ApiError(400, error.what(), param);
+      return ApiError(400, error.what(), param, "invalid_value");
     case Code::not_found:
       return ApiError(404, error.what(), param);
     case Code::unavailable:

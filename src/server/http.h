@@ -78,7 +78,7 @@ struct HttpOptions {
   uint16_t port = 8000;  // 0: any free one
   size_t header_limit = 32 << 10;
   size_t body_limit = 16 << 20;
-  size_t stream_buffer_limit = 2 << 20;  // unsent bytes of a stream before its client is given up
+  size_t stream_buffer_limit = 2 << 20;  // unsent bytes of a stream that may still be written to
   int64_t max_connections = 1024;
   std::chrono::milliseconds idle_timeout{120'000};  // between requests of a connection
   std::chrono::milliseconds request_timeout{

@@ -40,9 +40,12 @@ void Exchange::begin_stream(HttpResponse head, std::string keep_alive_text) {
 
 void Exchange::write(std::string_view chunk) {
   if (gone_ || phase_ != Phase::streaming || setup_.head_only) return;
-  append(chunk);
   // Those who write leave the socket its turns, so this client does not keep up.
-  if (unsent_.size() > setup_.buffer_limit) client_gone();
+  if (unsent_.size() > setup_.buffer_limit) {
+    client_gone();
+  } else {
+    append(chunk);
+  }
   wake();
 }
 

@@ -34,7 +34,7 @@ struct ServerOptions {
   int32_t max_choices = 128;   // n of one request
   int32_t n_text_workers = 2;
   size_t body_limit = 16 << 20;          // bytes
-  size_t stream_buffer_limit = 2 << 20;  // unsent bytes of a stream before its client is given up
+  size_t stream_buffer_limit = 2 << 20;  // unsent bytes of a stream that may still be written to
   int64_t max_connections = 1024;
 
   std::chrono::milliseconds idle_timeout{120'000};     // of a connection, between requests
