@@ -65,10 +65,12 @@ MUTATIONS = {
     "weight before activation": [
         (KERNELS + "moe/experts.cc", "// hidden = silu(gate x) * up x for",
          "const ExpertsArgs* mutated = nullptr;\n// hidden = silu(gate x) * up x for"),
-        (KERNELS + "moe/experts.cc", "      moe.silu_mul(row,",
-         "      const int64_t slot = group.slots[static_cast<size_t>(first + r)];\n"
-         "      for (int64_t c = 0; c < n_outputs; ++c) row[c] *= mutated->weights.row(slot / mutated->ids.cols)[slot % mutated->ids.cols];\n"
-         "      moe.silu_mul(row,"),
+        (KERNELS + "moe/experts.cc", "  multiply_rows(\n      *group.kernel, gate,",
+         "  int64_t next = 0;\n  multiply_rows(\n      *group.kernel, gate,"),
+        (KERNELS + "moe/experts.cc", "{ moe.silu_mul(values,",
+         "{\n        const int64_t slot = group.slots[static_cast<size_t>(next++)];\n"
+         "        for (int64_t c = 0; c < n_outputs; ++c) values[c] *= mutated->weights.row(slot / mutated->ids.cols)[slot % mutated->ids.cols];\n"
+         "        moe.silu_mul(values,"),
         (KERNELS + "moe/experts.cc", "args.weights.row(row)[j], args.y.cols", "1.0F, args.y.cols"),
         (KERNELS + "moe/experts.cc", "  check(args);\n  if (args.x.rows == 0) return;",
          "  check(args);\n  mutated = &args;\n  if (args.x.rows == 0) return;"),
@@ -95,10 +97,7 @@ def run(*command, **options):
 def prepare():
     COPY.mkdir(parents=True, exist_ok=True)
     for name in ("src", "cmake", "testdata", "CMakeLists.txt", "CMakePresets.json"):
-        source, target = ROOT / name, COPY / name
-        if target.is_dir():
-            shutil.rmtree(target)
-        (shutil.copytree if source.is_dir() else shutil.copy2)(source, target)
+        copy_changed(ROOT / name, COPY / name)
     (COPY / "build").mkdir(exist_ok=True)
     cargo = COPY / "build" / "cargo"
     if not cargo.exists():
@@ -109,6 +108,22 @@ def prepare():
             sys.exit(result.stdout + "\nthe tree does not build as it is")
     if golden_tests().returncode != 0:
         sys.exit("the golden tests fail without any mutation")
+
+
+def copy_changed(source, target):
+    """Makes target the same as source. What is the same already keeps its time, and what is not is new: an object that
+    was built from a mutation is older than either."""
+    if source.is_dir():
+        target.mkdir(exist_ok=True)
+        names = {path.name for path in source.iterdir()}
+        for path in target.iterdir():
+            if path.name not in names:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for name in names:
+            copy_changed(source / name, target / name)
+    elif not target.exists() or target.read_bytes() != source.read_bytes():
+        shutil.copyfile(source, target)
+        shutil.copymode(source, target)
 
 
 def golden_tests():
