@@ -20,13 +20,18 @@ LONG = {"prompt": "Once upon a time", "ignore_eos": True, "max_tokens": 1500}
 ENDLESS = {**LONG, "n": 64}
 
 
-def post(server, body, path="/v1/completions", headers=()):
-    """Status, headers and body of an answer, errors included."""
+def open_post(server, body, path="/v1/completions", headers=()):
+    """An answer whose head has come, and whose body can be read as it comes. Raises HTTPError."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     request = urllib.request.Request(
         server.url + path, data, {"Content-Type": "application/json", **dict(headers)})
+    return urllib.request.urlopen(request, timeout=60)
+
+
+def post(server, body, path="/v1/completions", headers=()):
+    """Status, headers and body of an answer, errors included."""
     try:
-        with urllib.request.urlopen(request, timeout=60) as response:
+        with open_post(server, body, path, headers) as response:
             return response.status, response.headers, response.read()
     except urllib.error.HTTPError as error:
         return error.code, error.headers, error.read()
