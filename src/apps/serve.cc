@@ -1,4 +1,5 @@
 // `dbrx serve`: the HTTP server in front of the engine.
+#include <pthread.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
@@ -149,7 +150,10 @@ int serve(ServeFlags& flags) {
   const std::string weights = describe_load(loaded);
   if (!weights.empty()) spdlog::info("weights: {}", weights);
   print_welcome(options, port.port(), has_chat_template);
-  std::thread engine_thread([&loaded] { loaded.engine->run(); });
+  std::thread engine_thread([&loaded] {
+    pthread_setname_np(pthread_self(), "engine");
+    loaded.engine->run();
+  });
   std::unique_ptr<BackgroundVerify> verify;
   if (flags.verify) verify = start_verify(loaded, server);
   server.run();

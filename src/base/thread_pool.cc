@@ -131,6 +131,7 @@ struct ThreadPool::State {
   }
 
   void worker_loop(size_t me) {
+    pthread_setname_np(pthread_self(), "compute");
     flush_denormals();
     bind_this_thread(plan, static_cast<int>(me));
     uint64_t seen = 0;

@@ -1,5 +1,7 @@
 #include "server/text_workers.h"
 
+#include <pthread.h>
+
 #include <condition_variable>
 #include <deque>
 #include <exception>
@@ -16,6 +18,7 @@ struct TextWorkers::Pool {
 
   // What each thread does.
   void run() {
+    pthread_setname_np(pthread_self(), "text");
     std::unique_lock lock(mutex);
     while (true) {
       changed.wait(lock, [this] { return tasks.empty() ? is_over : n_running < n_places; });
