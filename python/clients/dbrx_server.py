@@ -26,7 +26,7 @@ class DbrxServer:
         self._reader.start()
         self.url = None
         for line in self.process.stdout:
-            found = re.search(r"http://127\.0\.0\.1:\d+", line)
+            found = re.search(r"https?://127\.0\.0\.1:\d+", line)
             if found:
                 self.url = found.group(0)
                 break

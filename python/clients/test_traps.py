@@ -28,7 +28,9 @@ TRAPS = {
     "a parameter is taken and dropped": [
         "TEST(OpenAiParams, RefusesKnownParametersUnlessTheyAskForNothing)",
         "test_unknown_parameters_are_named_in_a_header", "test_strict_servers_refuse_unknown_parameters"],
-    "the key guards some routes and not others": ["TEST(ApiKeys, EveryRouteWantsOneButHealthAndPing)"],
+    "the key guards some routes and not others": [
+        "TEST(ApiKeys, EveryRouteWantsOneButHealthAndTheIndex)", "TEST(ApiKeys, AKeyMayOnlyWhatItsScopesSay)",
+        "TEST(ApiKeys, ARequestIsRefusedBeforeItsBodyIsRead)"],
     "an error is a flat object or a string": [
         "test_every_error_is_an_object", "test_errors_have_both_shapes",
         "TEST(OpenAiFormat, MakesErrorsThatSdksUnderstand)"],
@@ -41,12 +43,15 @@ TRAPS = {
         "TEST(EngineGrammar, one_that_becomes_too_costly_ends_its_choice_with_an_error)"],
     "/health says 200 of a dead engine or of damaged weights": [
         "TEST(ServerLoad, HealthTellsWhenTheEngineHangs)", "TEST(ServerLoad, HealthDoesNotTakeIdlingForHanging)",
-        "test_damaged_weights_are_found_and_nothing_is_answered_from_them"],
+        "test_damaged_weights_are_found_and_nothing_is_answered_from_them",
+        "test_while_a_stream_finishes_after_sigterm_new_requests_get_503"],
     "clients index choices[0] of a chunk that only has usage": [
         "test_streams_have_no_usage_unless_asked", "test_every_chunk_has_usage"],
     "parameters that work alone do not work together": ["test_features_go_together"],
     "logprobs are refused beside functions in a stream": ["test_logprobs_of_streamed_calls"],
-    "an error names another limit than the one that was met": ["test_an_error_names_the_true_limit"],
+    "an error names another limit than the one that was met": [
+        "test_an_error_names_the_true_limit", "test_each_limit_is_named_by_its_own_name",
+        "TEST(RateLimits, WhatCanNeverFitIsToldSo)"],
     "bodies of more than a megabyte are not logged": ["test_large_bodies_are_watched_and_logged"],
     "the guardrails of answers are off in streams": [
         "test_large_bodies_are_watched_and_logged", "test_an_answer_is_cut_before_a_keyword",

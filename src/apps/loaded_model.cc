@@ -85,9 +85,10 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
       ->capture_default_str();
   app.add_option("--isa", flags.isa,
                  "highest instruction set: scalar, avx2, avx512, amx (also DBRX_ISA)");
-  app.add_option("--max-model-len", flags.max_context, "longest sequence (default: the model's)")
+  app.add_option("--max-model-len,-c,--ctx-size", flags.max_context,
+                 "longest sequence (default: the model's)")
       ->check(CLI::Range(int64_t{2}, int64_t{1} << 31));
-  app.add_option("--max-num-seqs", flags.max_sequences, "sequences in one step")
+  app.add_option("--max-num-seqs,--parallel", flags.max_sequences, "sequences in one step")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
   app.add_option("--max-num-batched-tokens", flags.max_batched_tokens, "tokens in one step")

@@ -1,6 +1,5 @@
 // `dbrx serve`: the HTTP server in front of the engine.
 #include <pthread.h>
-#include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
 
@@ -16,26 +15,13 @@
 
 #include "apps/commands.h"
 #include "apps/loaded_model.h"
+#include "apps/serve_flags.h"
 #include "base/error.h"
 #include "server/server.h"
 #include "tensor/background_verify.h"
 
 namespace dbrx {
 namespace {
-
-struct ServeFlags {
-  ModelFlags model;
-  ServerOptions server;
-  SafetyFlags safety;
-  std::vector<std::string> api_keys;
-  std::string log_level = "info";
-  double shutdown_seconds = 30;
-  bool verify = false;
-};
-
-bool is_loopback(const std::string& host) {
-  return host == "localhost" || host == "::1" || host.starts_with("127.");
-}
 
 // "models/dbrx-nano/" -> "dbrx-nano"
 std::string directory_name(const std::string& model_dir) {
@@ -45,18 +31,14 @@ std::string directory_name(const std::string& model_dir) {
 }
 
 // Logs go to stderr; stdout has the two lines that a person or a script waits for.
-void start_logging(const std::string& level) {
-  spdlog::set_default_logger(spdlog::stderr_color_mt("dbrx"));
-  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v");
-  spdlog::set_level(spdlog::level::from_str(level));
-}
-
 void print_welcome(const ServerOptions& options, uint16_t port, bool has_chat_template) {
-  const char* key = options.keys.empty() ? "" : "-H 'Authorization: Bearer YOUR_KEY' ";
+  const bool has_keys = !options.keys.empty() || !options.key_file.empty();
+  const char* key = has_keys ? "-H 'Authorization: Bearer YOUR_KEY' " : "";
   const std::string host = options.host == "0.0.0.0" || options.host == "::" ? "127.0.0.1"
                            : options.host.find(':') != std::string::npos ? "[" + options.host + "]"
                                                                          : options.host;
-  const std::string url = "http://" + host + ":" + std::to_string(port);
+  const std::string scheme = options.tls.certificate.empty() ? "http://" : "https://";
+  const std::string url = scheme + host + ":" + std::to_string(port);
   std::printf("dbrx serves %s at %s\n", options.model_names.front().c_str(), url.c_str());
   if (has_chat_template) {
     std::printf(
@@ -117,13 +99,12 @@ std::unique_ptr<BackgroundVerify> start_verify(const LoadedModel& loaded, Server
 
 int serve(ServeFlags& flags) {
   const auto start = std::chrono::steady_clock::now();
-  start_logging(flags.log_level);
+  complete_options(flags);
+  ServerOptions& options = flags.server;
+  start_logging(options.access_log.format, flags.log_level);
   // Some parents leave it ignored; then it could not be told how the trial of a grammar ended.
   std::signal(SIGCHLD, SIG_DFL);
   raise_descriptor_limit(flags.server.max_connections);
-  ServerOptions& options = flags.server;
-  options.safety = make_safety_policy(flags.safety);
-  for (const std::string& key : flags.api_keys) options.keys.add(key);
   BoundPort port(options.host, options.port);  // before the weights, which take their time
   if (flags.verify) require_checksums(flags.model.model_dir);
   LoadedModel loaded = load_for_generation(flags.model, /*needs_chat_template=*/false);
@@ -132,12 +113,11 @@ int serve(ServeFlags& flags) {
   options.trial_program = "/proc/self/exe";  // though another file may have its name by now
   options.tokenizer_config = loaded.tokenizer_config;
   options.system_fingerprint = fingerprint(loaded, flags.model);
-  options.shutdown_timeout =
-      std::chrono::milliseconds(static_cast<int64_t>(flags.shutdown_seconds * 1000));
   const bool has_chat_template = loaded.chat_template.has_value();
   Server server(options, *loaded.engine, *loaded.tokenizer, std::move(loaded.chat_template));
   server.listen(port);
-  if (!is_loopback(options.host) && options.keys.empty()) {
+  const bool has_keys = !options.keys.empty() || !options.key_file.empty();
+  if (!options.anonymous.contains(Scope::admin) && !has_keys) {
     spdlog::warn(
         "listening on {} without keys (--api-key): everybody who reaches this machine can use the "
         "model",
@@ -168,44 +148,7 @@ int serve(ServeFlags& flags) {
 
 CommandMain setup_serve(CLI::App& app) {
   auto flags = std::make_shared<ServeFlags>();
-  add_model_flags(app, flags->model);
-  ServerOptions& server = flags->server;
-  app.add_option("--host", server.host, "address to listen on")->capture_default_str();
-  app.add_option("-p,--port", server.port, "0: any free port")->capture_default_str();
-  app.add_option("--served-model-name", server.model_names,
-                 "names that requests may use (default: the directory's)");
-  app.add_option("--api-key", flags->api_keys,
-                 "key that requests must have (may be given again); every user of the machine can "
-                 "see a command's arguments, not its environment")
-      ->envname("DBRX_API_KEY");
-  app.add_option("--body-limit", server.body_limit, "largest request body, in bytes")
-      ->check(CLI::Range(size_t{1024}, size_t{1} << 34))
-      ->capture_default_str();
-  app.add_option("--max-connections", server.max_connections)
-      ->check(CLI::Range(1, 1 << 20))
-      ->capture_default_str();
-  app.add_option("--shutdown-timeout", flags->shutdown_seconds,
-                 "seconds that answers in progress get after SIGTERM")
-      ->check(CLI::Range(0.0, 86400.0))
-      ->capture_default_str();
-  app.add_flag("--strict-params", server.strict_params,
-               "answer 400 to unknown parameters instead of ignoring them");
-  app.add_option("--safety", flags->safety.mode,
-                 "which requests the safety filters watch: none, those that ask for it, or all")
-      ->check(CLI::IsMember({"off", "on-request", "always"}))
-      ->capture_default_str();
-  app.add_option("--safety-pii", flags->safety.pii, "what the filters do about personal data")
-      ->check(CLI::IsMember({"block", "mask", "off"}))
-      ->capture_default_str();
-  app.add_option("--safety-keywords", flags->safety.keywords,
-                 "file of words and phrases that are blocked, one a line");
-  app.add_option("--safety-classifier", flags->safety.classifier,
-                 "JSON file of a prompt by which the model itself classifies texts");
-  app.add_flag("--verify", flags->verify,
-               "compare packed weights with their checksums in the background, once ready");
-  app.add_option("--log-level", flags->log_level)
-      ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
-      ->capture_default_str();
+  add_serve_flags(app, *flags);
   return [flags] { return serve(*flags); };
 }
 

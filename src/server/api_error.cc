@@ -100,8 +100,11 @@ HttpResponse error_response(const ApiError& error) {
   HttpResponse response;
   response.status = error.status;
   response.headers.push_back({"Content-Type", "application/json"});
-  // One second: short enough not to idle a free server, long enough not to storm a busy one.
-  if (error.status == 429 || error.status == 503) response.headers.push_back({"Retry-After", "1"});
+  if (error.status == 429 || error.status == 503) {
+    const int64_t ms = error.retry_after.count();
+    response.headers.push_back({"Retry-After", std::to_string((ms + 999) / 1000)});
+    response.headers.push_back({"retry-after-ms", std::to_string(ms)});  // as OpenAI's SDKs read
+  }
   if (error.status == 401) response.headers.push_back({"WWW-Authenticate", "Bearer"});
   response.body = error_json(error);
   return response;

@@ -1,6 +1,7 @@
 // What a client is told when its request fails: the status and an error object.
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <string_view>
 
@@ -20,6 +21,9 @@ struct ApiError : std::runtime_error {
   int status;         // 4xx or 5xx
   std::string param;  // the request's field at fault; empty: null
   std::string code;   // for programs: "context_length_exceeded"; empty: null
+  // Of a 429 or 503. One second: short enough not to idle a free server, long enough not to storm
+  // a busy one.
+  std::chrono::milliseconds retry_after{1000};
 };
 
 // An Error of the floors below: the caller's fault or ours, by its code.

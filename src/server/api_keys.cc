@@ -4,9 +4,10 @@
 #include <openssl/sha.h>
 
 #include <algorithm>
+#include <cstring>
+#include <utility>
 
 #include "base/error.h"
-#include "server/api_error.h"
 
 namespace dbrx {
 namespace {
@@ -27,40 +28,67 @@ std::string_view bearer(std::string_view authorization) {
 
 }  // namespace
 
+std::string_view scope_name(Scope scope) {
+  switch (scope) {
+    case Scope::none:
+      return "none";
+    case Scope::infer:
+      return "infer";
+    case Scope::metrics:
+      return "metrics";
+    case Scope::admin:
+      return "admin";
+  }
+  return "";
+}
+
 ApiKeys::Digest ApiKeys::digest(std::string_view key) {
   Digest digest;
   SHA256(reinterpret_cast<const unsigned char*>(key.data()), key.size(), digest.data());
   return digest;
 }
 
-void ApiKeys::add(std::string_view key) {
+void ApiKeys::add(std::string_view key, Identity client) {
   const bool printable =
       std::all_of(key.begin(), key.end(), [](char c) { return c > ' ' && c <= '~'; });
   if (key.empty() || !printable) {
     throw Error(Code::invalid_argument,
                 "an API key must have printable ASCII characters without spaces, at least one");
   }
-  digests_.push_back(digest(key));
+  add(digest(key), std::move(client));
 }
 
-bool ApiKeys::accept(std::string_view key) const {
-  const Digest given = digest(key);
-  bool found = false;
-  for (const Digest& known : digests_) {
-    found |= CRYPTO_memcmp(given.data(), known.data(), given.size()) == 0;
+void ApiKeys::add(const Digest& digest_in, Identity client) {
+  for (const Entry& entry : entries_) {
+    if (entry.digest != digest_in) continue;
+    throw Error(Code::invalid_argument, "the API key of \"" + client.name +
+                                            "\" is there twice, first as that of \"" +
+                                            entry.identity->name + "\"");
   }
-  return found;
+  const Digest of_name = digest(client.name);
+  std::memcpy(&client.id, of_name.data(), sizeof(client.id));
+  entries_.push_back({digest_in, std::make_shared<const Identity>(std::move(client))});
 }
 
-void ApiKeys::require(const HttpRequest& request) const {
-  if (digests_.empty()) return;
-  const bool by_bearer = accept(bearer(request.header("Authorization")));
-  const bool by_header = accept(request.header("x-api-key"));
-  if (by_bearer || by_header) return;
-  throw ApiError(401,
-                 "this server wants an API key that it knows, as \"Authorization: Bearer KEY\" or "
-                 "\"x-api-key: KEY\"",
-                 "", "invalid_api_key");
+bool ApiKeys::has_client(std::string_view name) const {
+  return std::any_of(entries_.begin(), entries_.end(),
+                     [&](const Entry& entry) { return entry.identity->name == name; });
+}
+
+std::shared_ptr<const Identity> ApiKeys::find(std::string_view key) const {
+  const Digest given = digest(key);
+  const Entry* found = nullptr;
+  for (const Entry& entry : entries_) {
+    const bool same = CRYPTO_memcmp(given.data(), entry.digest.data(), given.size()) == 0;
+    found = same ? &entry : found;
+  }
+  return found ? found->identity : nullptr;
+}
+
+std::shared_ptr<const Identity> ApiKeys::identify(const HttpRequest& request) const {
+  std::shared_ptr<const Identity> by_bearer = find(bearer(request.header("Authorization")));
+  std::shared_ptr<const Identity> by_header = find(request.header("x-api-key"));
+  return by_bearer ? by_bearer : by_header;
 }
 
 }  // namespace dbrx

@@ -3,31 +3,43 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
+#include <set>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "server/http.h"
+#include "server/identity.h"
 
 namespace dbrx {
 
 class ApiKeys {
  public:
-  // Throws Error for a key that no header could carry: empty, or not printable ASCII.
-  void add(std::string_view key);
+  using Digest = std::array<uint8_t, 32>;
 
-  bool empty() const { return digests_.empty(); }
+  // A client may have several keys. Its id is made of its name here. Throws Error for a key that no
+  // header could carry (empty, or not printable ASCII), and for one that is there already.
+  void add(std::string_view key, Identity client);
+  void add(const Digest& digest, Identity client);
 
-  // Throws ApiError(401) unless the request has one of the keys, as "Authorization: Bearer KEY" (as
-  // OpenAI's and Databricks' clients do) or as "x-api-key: KEY" (Anthropic's). Takes the same time
-  // whatever is wrong with it.
-  void require(const HttpRequest& request) const;
+  bool empty() const { return entries_.empty(); }
+  bool has_client(std::string_view name) const;
+
+  // The owner of the request's key, "Authorization: Bearer KEY" (as OpenAI's and Databricks'
+  // clients send it) or "x-api-key: KEY" (Anthropic's); null when it has none that is known. Takes
+  // the same time whatever is wrong with it.
+  std::shared_ptr<const Identity> identify(const HttpRequest& request) const;
 
  private:
-  using Digest = std::array<uint8_t, 32>;
+  struct Entry {
+    Digest digest;
+    std::shared_ptr<const Identity> identity;
+  };
   static Digest digest(std::string_view key);
-  bool accept(std::string_view key) const;
+  std::shared_ptr<const Identity> find(std::string_view key) const;
 
-  std::vector<Digest> digests_;
+  std::vector<Entry> entries_;
 };
 
 }  // namespace dbrx

@@ -86,6 +86,7 @@ void Completion::start(const CompletionRoute& route, std::string_view body) {
 
 void Completion::abort() {
   cancel();
+  if (begun_) settle();
   if (!done_ && reply_->is_open()) fail(shutting_down());
   done_ = true;
 }
@@ -123,6 +124,8 @@ Completion::Requests Completion::prepare() {
   for (size_t i = 0; i < requests.size(); ++i) {
     Request& request = *requests[i];
     request.id = requests.size() == 1 ? head_.id : head_.id + "-" + std::to_string(i);
+    request.client = client_->id;
+    request.client_weight = client_->weight;
     request.sink = [self = shared_from_this(), i](Event&& event) {
       self->receive(i, std::move(event));
     };
@@ -137,7 +140,30 @@ Completion::Requests Completion::prepare() {
     if (request_.calls_tools) choice.calls.emplace(call_id_prefix(request_));
     choices_.insert(choices_.end(), static_cast<size_t>(request_.n), choice);
   }
+  reserve(requests);
   return requests;
+}
+
+void Completion::reserve(const Requests& requests) {
+  TokenDemand wanted = {
+      .input = 0,
+      .output = 0,
+      .output_is_explicit = request_.max_tokens || request_.endpoint == Endpoint::completions,
+      .input_field =
+          request_.endpoint == Endpoint::completions ? "prompt" : request_.names.messages,
+      .output_field = request_.names.max_tokens};
+  for (const auto& request : requests) {
+    wanted.input += static_cast<int64_t>(request->prompt.size());
+    wanted.output += request->stop.max_tokens * request->n_choices;
+  }
+  reservation_ = services_.rate_limits.reserve(client_, wanted);
+}
+
+// Before the answer is sent, whose client may ask again at once. On the I/O thread, once begun.
+void Completion::settle() {
+  if (!reservation_) return;
+  const Usage usage = total_usage();
+  reservation_->settle(usage.prompt_tokens, usage.completion_tokens);
 }
 
 // All prompts of a call run, or none.
@@ -160,6 +186,7 @@ void Completion::submit(const Requests& requests) {
 
 void Completion::refuse(const ApiError& error) {
   cancel();
+  if (reservation_) reservation_->settle(0, 0);
   HttpResponse response = error_response(error);
   add_headers(response);
   reply_->post([self = shared_from_this(), response = std::move(response)]() mutable {
@@ -232,6 +259,7 @@ void Completion::drain() {
 void Completion::handle(Arrival& arrival) {
   Event& event = arrival.event;
   usage_[arrival.request] = event.usage;
+  note_first_token(event.times);
   if (event.finish == FinishReason::error) {
     spdlog::error("{}: {}", head_.id, event.error);
     return fail(ApiError(500, event.error, "", "internal_error"));
@@ -386,6 +414,7 @@ void Completion::fail(const ApiError& error) {
   cancel();
   HttpResponse response = error_response(error);
   if (begun_) {  // before, what start() writes may not be read, and there is no stream yet
+    settle();
     note_usage();
     add_headers(response);
     // Of the two forms of an answer, the one that it does not have by now ignores this.
@@ -397,6 +426,7 @@ void Completion::fail(const ApiError& error) {
 
 void Completion::complete() {
   done_ = true;
+  settle();
   note_usage();
   if (!request_.stream) return send_whole();
   reply_->write(format_->end(total_usage(), request_.include_usage));
@@ -449,6 +479,10 @@ ChunkUsage Completion::chunk_usage(Usage& storage) const {
 }
 
 void Completion::add_headers(HttpResponse& response) const {
+  const bool anthropic = request_.dialect == Dialect::anthropic;
+  for (HttpHeader& header : services_.rate_limits.headers(*client_, anthropic)) {
+    response.headers.push_back(std::move(header));
+  }
   name_ignored(response, request_.ignored);
   if (response.status == 200) {
     response.headers.push_back({"x-dbrx-seed", std::to_string(static_cast<int64_t>(seed_))});
@@ -459,10 +493,20 @@ void Completion::add_headers(HttpResponse& response) const {
   }
 }
 
+// How long the engine took for the first token of all, and to begin with it.
+void Completion::note_first_token(const EventTimes& times) {
+  if (times.first_token == EventTimes::Time() || std::exchange(first_token_noted_, true)) return;
+  const auto ms = [&](EventTimes::Time at) {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(at - times.submitted).count();
+  };
+  reply_->note("queue_ms", ms(times.scheduled));
+  reply_->note("first_token_ms", ms(times.first_token));
+}
+
 void Completion::note_usage() {
   Usage usage = total_usage();
-  reply_->note("prompt=" + std::to_string(usage.prompt_tokens) +
-               " completion=" + std::to_string(usage.completion_tokens));
+  reply_->note("prompt", usage.prompt_tokens);
+  reply_->note("completion", usage.completion_tokens);
 }
 
 }  // namespace dbrx

@@ -21,15 +21,18 @@
 #include "server/answer_format.h"
 #include "server/api_error.h"
 #include "server/http.h"
+#include "server/identity.h"
 #include "server/openai_parse.h"
+#include "server/rate_limits.h"
 #include "server/services.h"
 
 namespace dbrx {
 
 class Completion : public std::enable_shared_from_this<Completion> {
  public:
-  Completion(Services& services, std::shared_ptr<Reply> reply)
-      : services_(services), reply_(std::move(reply)) {}
+  Completion(Services& services, std::shared_ptr<Reply> reply,
+             std::shared_ptr<const Identity> client)
+      : services_(services), reply_(std::move(reply)), client_(std::move(client)) {}
 
   // Parses, checks, tokenizes, submits. Failures become an answer.
   void start(const CompletionRoute& route, std::string_view body);
@@ -57,6 +60,8 @@ class Completion : public std::enable_shared_from_this<Completion> {
 
   void parse(const CompletionRoute& route, std::string_view body);
   Requests prepare();
+  void reserve(const Requests& requests);
+  void settle();
   void submit(const Requests& requests);
   void classify(const std::shared_ptr<Classification>& texts, bool beyond_bound);
   void classify_input(Requests&& requests);
@@ -92,24 +97,28 @@ class Completion : public std::enable_shared_from_this<Completion> {
   Usage total_usage() const;
   ChunkUsage chunk_usage(Usage& storage) const;
   void add_headers(HttpResponse& response) const;
+  void note_first_token(const EventTimes& times);
   void note_usage();
 
   Services& services_;
   std::shared_ptr<Reply> reply_;
+  std::shared_ptr<const Identity> client_;
 
   // Written by start(), constant afterwards.
   CompletionRequest request_;
   AnswerHead head_;
   std::unique_ptr<AnswerFormat> format_;
   uint64_t seed_ = 0;
-  bool filtered_ = false;                         // safety filters watch the call
-  InputCheck input_;                              // what they found in its texts
-  std::vector<std::string> prompt_texts_;         // [prompts], when they are echoed
-  std::vector<std::vector<int32_t>> prompt_ids_;  // [prompts], when they are returned
+  bool filtered_ = false;                                 // safety filters watch the call
+  InputCheck input_;                                      // what they found in its texts
+  std::vector<std::string> prompt_texts_;                 // [prompts], when they are echoed
+  std::vector<std::vector<int32_t>> prompt_ids_;          // [prompts], when they are returned
+  std::unique_ptr<RateLimits::Reservation> reservation_;  // null: of a client without limits
 
   // The I/O thread's.
-  bool begun_ = false;           // what start() wrote may be read
-  bool done_ = false;            // the answer is complete, or on its way, or nobody wants it
+  bool begun_ = false;  // what start() wrote may be read
+  bool done_ = false;   // the answer is complete, or on its way, or nobody wants it
+  bool first_token_noted_ = false;
   size_t n_finished_ = 0;        // requests
   size_t n_held_ = 0;            // complete answers that the classifier has not seen
   std::vector<Usage> usage_;     // [prompts]

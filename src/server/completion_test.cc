@@ -37,7 +37,7 @@ class FakeReply : public Reply {
   }
   void on_abort(std::function<void()>) override {}
   bool is_open() const override { return !gone && phase != Phase::complete; }
-  void note(std::string) override {}
+  void note(std::string, int64_t) override {}
   void post(std::function<void()> task) override { tasks.push_back(std::move(task)); }
 
   void run_task() {
@@ -91,7 +91,8 @@ struct Rig {
                     .parse = {.n_ids = tokenizer.n_ids(), .max_context = 1024},
                     .unknown_names = {}};
   std::shared_ptr<FakeReply> reply = std::make_shared<FakeReply>();
-  std::shared_ptr<Completion> completion = std::make_shared<Completion>(services, reply);
+  std::shared_ptr<Completion> completion =
+      std::make_shared<Completion>(services, reply, std::make_shared<Identity>());
 };
 
 TEST(Completion, HandlesNoMoreThan64EventsInATaskOfTheIoThread) {

@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -14,9 +15,11 @@
 #include <boost/asio/write.hpp>
 #include <utility>
 
+#include "base/error.h"
 #include "server/api_error.h"
 #include "server/bound_port.h"
 #include "server/http_connection.h"
+#include "server/tls_stream.h"
 
 // GCC 12 takes the two halves of a coroutine frame's own allocator for strangers when it inlines
 // one of them only, as it does at -O1.
@@ -36,8 +39,9 @@ constexpr std::chrono::seconds kLastWords{2};
 
 struct HttpServer::State {
   State(HttpOptions options, HttpHandler handler)
-      : acceptor(io), signals(io), ticker(io), shutdown(io) {
+      : acceptor(io), signals(io), hangup(io), ticker(io), shutdown(io) {
     hub.options = std::move(options);
+    if (!hub.options.tls.certificate.empty()) hub.tls = make_tls_context(hub.options.tls);
     hub.handler = std::move(handler);
     hub.gate = std::make_shared<IoGate>(io);
     hub.on_closed = [this] { finish_when_empty(); };
@@ -48,6 +52,8 @@ struct HttpServer::State {
   void admit(tcp::socket socket);
   asio::awaitable<void> turn_away(tcp::socket socket);
   void wait_for_signal();
+  void wait_for_hangup();
+  void read_files_again();
   void begin_drain();
   void stop_now();
   void ask_all_to_finish();
@@ -57,9 +63,12 @@ struct HttpServer::State {
   ConnectionHub hub;
   tcp::acceptor acceptor;
   asio::signal_set signals;
+  asio::signal_set hangup;
   asio::steady_timer ticker;
   asio::steady_timer shutdown;
   std::function<void()> each_second;
+  std::function<void()> on_hangup;
+  bool ending = false;  // only connections that began while draining are left
   int64_t being_turned_away = 0;
 };
 
@@ -82,7 +91,10 @@ uint16_t HttpServer::listen(BoundPort& port) {
   if (ec == asio::error::address_in_use) fail_port_in_use(state_->hub.options.host, port.port());
   if (ec) throw Error(Code::internal, "can't listen: " + ec.message());
   // From here on, so that a signal right after the port is announced drains like any other.
-  if (state_->hub.options.handle_signals) state_->wait_for_signal();
+  if (state_->hub.options.handle_signals) {
+    state_->wait_for_signal();
+    state_->wait_for_hangup();
+  }
   return port.port();
 }
 
@@ -111,13 +123,17 @@ void HttpServer::stop(bool drain) {
   });
 }
 
+bool HttpServer::is_draining() const { return state_->hub.draining; }
+
 void HttpServer::each_second(std::function<void()> task) { state_->each_second = std::move(task); }
+
+void HttpServer::on_hangup(std::function<void()> task) { state_->on_hangup = std::move(task); }
 
 asio::awaitable<void> HttpServer::State::accept_loop() {
   bool complained = false;
-  while (!hub.draining) {
+  while (acceptor.is_open()) {
     auto [ec, socket] = co_await acceptor.async_accept(kAwait);
-    if (hub.draining) co_return;
+    if (!acceptor.is_open()) co_return;
     if (!ec) {
       complained = false;
       try {
@@ -136,7 +152,7 @@ asio::awaitable<void> HttpServer::State::accept_loop() {
 }
 
 asio::awaitable<void> HttpServer::State::tick_loop() {
-  while (!hub.draining) {
+  while (acceptor.is_open()) {
     if (each_second) each_second();
     ticker.expires_after(std::chrono::seconds(1));
     co_await ticker.async_wait(kAwait);
@@ -146,7 +162,7 @@ asio::awaitable<void> HttpServer::State::tick_loop() {
 void HttpServer::State::admit(tcp::socket socket) {
   if (static_cast<int64_t>(hub.open.size()) < hub.options.max_connections) {
     std::make_shared<Connection>(std::move(socket), hub)->start();
-  } else if (being_turned_away < 64) {
+  } else if (being_turned_away < 64 && !hub.tls) {
     asio::co_spawn(io, turn_away(std::move(socket)),
                    [this](std::exception_ptr) { --being_turned_away; });
     ++being_turned_away;  // last: the line before may throw
@@ -192,11 +208,30 @@ void HttpServer::State::wait_for_signal() {
   });
 }
 
+void HttpServer::State::wait_for_hangup() {
+  error_code ignored;
+  hangup.add(SIGHUP, ignored);  // does nothing the second time
+  hangup.async_wait([this](error_code ec, int) {
+    if (ec) return;
+    read_files_again();
+    wait_for_hangup();
+  });
+}
+
+// What can't be read leaves things as they are.
+void HttpServer::State::read_files_again() {
+  spdlog::info("SIGHUP: reading the files of keys and certificates again");
+  try {
+    if (hub.tls) hub.tls = make_tls_context(hub.options.tls);
+  } catch (const Error& e) {
+    spdlog::error("the old certificate stays in use: {}", e.what());
+  }
+  if (on_hangup) on_hangup();
+}
+
+// New connections are still accepted, to be told.
 void HttpServer::State::begin_drain() {
   if (std::exchange(hub.draining, true)) return;
-  error_code ignored;
-  acceptor.close(ignored);
-  ticker.cancel();
   for (Connection* connection : hub.open) connection->drain();
   shutdown.expires_after(hub.options.shutdown_timeout);
   shutdown.async_wait([this](error_code ec) {
@@ -219,10 +254,22 @@ void HttpServer::State::stop_now() {
 }
 
 void HttpServer::State::finish_when_empty() {
-  if (!hub.draining || !hub.open.empty()) return;
-  shutdown.cancel();
+  const auto holds_up = [](const Connection* connection) { return !connection->is_late(); };
+  if (!hub.draining || std::any_of(hub.open.begin(), hub.open.end(), holds_up)) return;
   error_code ignored;
+  if (!std::exchange(ending, true)) {
+    acceptor.close(ignored);
+    ticker.cancel();
+    for (Connection* connection : hub.open) connection->drain();
+    shutdown.expires_after(kLastWords);
+    shutdown.async_wait([this](error_code ec) {
+      if (!ec) stop_now();
+    });
+  }
+  if (!hub.open.empty()) return;
+  shutdown.cancel();
   signals.cancel(ignored);
+  hangup.cancel(ignored);
 }
 
 }  // namespace dbrx

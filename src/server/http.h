@@ -17,6 +17,8 @@
 
 namespace dbrx {
 
+struct Identity;
+
 struct HttpHeader {
   std::string name;
   std::string value;
@@ -28,6 +30,11 @@ struct HttpRequest {
   std::string target;  // as sent: path and query
   std::vector<HttpHeader> headers;
   std::string body;
+
+  // Set by HttpHandler::admit.
+  std::shared_ptr<const Identity> client;  // may be null
+  std::string route;                       // for logs and counts: "/v1/models/{name}"
+  std::vector<HttpHeader> answer_headers;  // of whatever answer it gets
 
   std::string_view path() const;  // target without the query
   // The first header of that name, in any case; empty when there is none.
@@ -63,15 +70,38 @@ class Reply {
   virtual void on_abort(std::function<void()> callback) = 0;
   virtual bool is_open() const = 0;
 
-  // A word for the access log: token counts. Never text of the request.
-  virtual void note(std::string text) = 0;
+  // A number for the access log, such as a count of tokens.
+  virtual void note(std::string name, int64_t value) = 0;
 
   // Runs the task on the I/O thread, or drops it when the server is gone.
   virtual void post(std::function<void()> task) = 0;
 };
 
-// Called on the I/O thread for each request; must not block. Exceptions become a 500.
-using HttpHandler = std::function<void(std::shared_ptr<const HttpRequest>, std::shared_ptr<Reply>)>;
+// How a request ended.
+struct HttpOutcome {
+  int status = 0;      // 499: the client left, or read too slowly
+  double seconds = 0;  // from its first byte to the last one of the answer
+  std::vector<std::pair<std::string, int64_t>> notes;
+};
+
+// What a server does with requests. All are called on the I/O thread and must not block; all but
+// `answer` may be empty. Exceptions of admit and answer become answers: an ApiError its own, others
+// a 500.
+struct HttpHandler {
+  std::function<void(std::shared_ptr<const HttpRequest>, std::shared_ptr<Reply>)> answer;
+  // May refuse a request, by an exception, whose body has not been read yet.
+  std::function<void(HttpRequest&)> admit = {};
+  // Whether a request is answered even while the server drains, when others get 503.
+  std::function<bool(const HttpRequest&)> is_answered_draining = {};
+  // Called once for each request that was read as far as its head.
+  std::function<void(const HttpRequest&, const HttpOutcome&)> on_end = {};
+};
+
+// PEM files; both or none.
+struct TlsFiles {
+  std::string certificate;  // its chain included
+  std::string key;
+};
 
 struct HttpOptions {
   std::string host = "127.0.0.1";
@@ -86,7 +116,9 @@ struct HttpOptions {
   std::chrono::milliseconds write_timeout{30'000};  // without any progress
   std::chrono::milliseconds ping_interval{15'000};
   std::chrono::milliseconds shutdown_timeout{30'000};
-  bool handle_signals = true;  // SIGTERM and SIGINT drain; a second one ends at once
+  TlsFiles tls = {};  // none: plain HTTP
+  bool handle_signals =
+      true;  // SIGTERM and SIGINT drain, a second one ends at once; SIGHUP reloads
 };
 
 // One listening socket and one thread, the one that calls run().
@@ -104,12 +136,17 @@ class HttpServer {
   // Serves until stop() or a signal and until the last connection is closed.
   void run();
 
-  // From any thread. With drain, answers in progress get up to shutdown_timeout; without, they end
-  // now.
+  // From any thread. With drain, answers in progress get up to shutdown_timeout, while new requests
+  // get 503; without, they end now.
   void stop(bool drain);
+
+  bool is_draining() const;  // on the I/O thread
 
   // Calls the task about once per second while run() runs. To be set before.
   void each_second(std::function<void()> task);
+
+  // The same when a SIGHUP asks for files to be read again. The server's own, those of TLS, are.
+  void on_hangup(std::function<void()> task);
 
  private:
   struct State;

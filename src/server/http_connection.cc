@@ -84,9 +84,10 @@ void Deadline::stop() {
 
 Connection::Connection(asio::ip::tcp::socket socket, ConnectionHub& hub)
     : hub_(hub),
-      socket_(std::move(socket)),
-      deadline_(socket_),
-      wake_(socket_.get_executor()),
+      is_late_(hub.draining),
+      stream_(std::move(socket), hub.tls),
+      deadline_(stream_.socket()),
+      wake_(stream_.get_executor()),
       buffer_(std::max(hub.options.header_limit, kMaxPipelinedBytes) * 2) {}
 
 void Connection::start() {
@@ -104,12 +105,12 @@ void Connection::start() {
       self->exchange_->client_gone();
     }
     error_code ignored;
-    self->socket_.close(ignored);
+    self->stream_.socket().close(ignored);
     self->hub_.open.erase(self.get());
     self->hub_.on_closed();
   };
   try {
-    asio::co_spawn(socket_.get_executor(), serve(), std::move(done));
+    asio::co_spawn(stream_.get_executor(), serve(), std::move(done));
   } catch (...) {  // out of memory
     hub_.open.erase(this);
     throw;
@@ -129,13 +130,23 @@ void Connection::ask_to_finish() {
 void Connection::kill() {
   if (exchange_) exchange_->client_gone();
   error_code ignored;
-  socket_.close(ignored);
+  stream_.socket().close(ignored);
 }
 
 Connection::Task<> Connection::serve() {
   error_code ignored;
-  socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
-  socket_.set_option(asio::socket_base::keep_alive(true), ignored);
+  stream_.socket().set_option(asio::ip::tcp::no_delay(true), ignored);
+  stream_.socket().set_option(asio::socket_base::keep_alive(true), ignored);
+  if (stream_.is_tls()) {
+    deadline_.start(hub_.options.request_timeout);
+    auto [ec] = co_await stream_.async_handshake(kAwait);
+    deadline_.stop();
+    if (ec) co_return;
+  }
+  co_await serve_requests();
+}
+
+Connection::Task<> Connection::serve_requests() {
   while (true) {
     reading_ = true;
     exchange_.reset();
@@ -152,9 +163,9 @@ Connection::Task<> Connection::serve() {
 Connection::Task<Connection::Read> Connection::read_request() {
   in_request_ = buffer_.size() > 0;
   if (!in_request_) {
-    if (hub_.draining) co_return Read::closed;
+    if (hub_.draining && !is_late_) co_return Read::closed;
     deadline_.start(hub_.options.idle_timeout);
-    auto [ec, n] = co_await socket_.async_read_some(buffer_.prepare(kReadBytes), kAwait);
+    auto [ec, n] = co_await stream_.async_read_some(buffer_.prepare(kReadBytes), kAwait);
     deadline_.stop();
     if (ec) co_return Read::closed;
     buffer_.commit(n);
@@ -173,7 +184,7 @@ Connection::Task<Connection::Read> Connection::read_message() {
   parser.header_limit(static_cast<uint32_t>(hub_.options.header_limit));
   parser.body_limit(hub_.options.body_limit);
   request_ = std::make_shared<HttpRequest>();
-  auto [header_ec, header_n] = co_await http::async_read_header(socket_, buffer_, parser, kAwait);
+  auto [header_ec, header_n] = co_await http::async_read_header(stream_, buffer_, parser, kAwait);
   error_code ec = header_ec;
   const auto& head = parser.get();  // of a bad request: as far as it was understood
   request_->method = std::string(head.method_string());
@@ -191,6 +202,7 @@ Connection::Task<Connection::Read> Connection::read_message() {
     refuse(501, "the only transfer encoding understood is chunked", "");
     co_return Read::refused;
   }
+  if (!ec && !is_admitted(/*has_body=*/!parser.is_done())) co_return Read::refused;
   std::string_view expect = request_->header("expect");
   if (!ec && !expect.empty() && !parser.is_done()) {
     if (!equals_ignoring_case(expect, "100-continue")) {
@@ -198,11 +210,11 @@ Connection::Task<Connection::Read> Connection::read_message() {
       co_return Read::refused;
     }
     constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
-    auto [write_ec, n] = co_await asio::async_write(socket_, asio::buffer(kContinue), kAwait);
+    auto [write_ec, n] = co_await asio::async_write(stream_, asio::buffer(kContinue), kAwait);
     ec = write_ec;
   }
   if (!ec && !parser.is_done()) {
-    auto [body_ec, n] = co_await http::async_read(socket_, buffer_, parser, kAwait);
+    auto [body_ec, n] = co_await http::async_read(stream_, buffer_, parser, kAwait);
     ec = body_ec;
   }
   if (!ec) {
@@ -237,10 +249,34 @@ void Connection::refuse(int status, const std::string& message, const std::strin
   exchange_->send(error_response(ApiError(status, message, "", code)));
 }
 
-void Connection::call_handler() {
-  if (hub_.draining) return refuse(503, "the server is shutting down", "shutting_down");
+// has_body: it has not been read, and won't be when the answer is no.
+bool Connection::is_admitted(bool has_body) {
   try {
-    hub_.handler(request_, exchange_);
+    if (hub_.handler.admit) hub_.handler.admit(*request_);
+    exchange_->set_headers(request_->answer_headers);
+    return true;
+  } catch (...) {
+    exchange_->set_headers(request_->answer_headers);
+    if (has_body) exchange_->close_after();
+    answer_exception();
+    return false;
+  }
+}
+
+void Connection::call_handler() {
+  const bool is_answered = !hub_.draining || (hub_.handler.is_answered_draining &&
+                                              hub_.handler.is_answered_draining(*request_));
+  if (!is_answered) return refuse(503, "the server is shutting down", "shutting_down");
+  try {
+    hub_.handler.answer(request_, exchange_);
+  } catch (...) {
+    answer_exception();
+  }
+}
+
+void Connection::answer_exception() {
+  try {
+    throw;
   } catch (const ApiError& e) {
     exchange_->send(error_response(e));
   } catch (const std::exception& e) {
@@ -251,7 +287,7 @@ void Connection::call_handler() {
 
 Connection::Task<bool> Connection::answer() {
   co_await write_answer();
-  log_access();
+  report_end();
   request_.reset();
   bool goes_on = exchange_->is_complete() && !exchange_->is_gone() && exchange_->keep_alive() &&
                  !hub_.draining;
@@ -261,10 +297,11 @@ Connection::Task<bool> Connection::answer() {
 // Writes what the handler produces until the answer is complete or the client gone.
 Connection::Task<> Connection::write_answer() {
   std::shared_ptr<Exchange> exchange = exchange_;
+  delivered_ = false;
   // Most small answers are complete already and need no watcher.
   if (!exchange->is_complete()) {
     watching_ = watch_runs_ = true;
-    asio::co_spawn(socket_.get_executor(), watch(),
+    asio::co_spawn(stream_.get_executor(), watch(),
                    [self = shared_from_this()](std::exception_ptr) {
                      self->watch_runs_ = false;
                      self->wake_.cancel();
@@ -273,11 +310,11 @@ Connection::Task<> Connection::write_answer() {
   exchange->set_wake([this] {
     wake_.cancel();
     error_code ignored;
-    if (exchange_->is_gone()) socket_.cancel(ignored);  // a write may be stuck
+    if (exchange_->is_gone()) stream_.socket().cancel(ignored);  // a write may be stuck
   });
   while (!exchange->is_gone()) {
     if (exchange->has_unsent()) {
-      bool written = co_await write_unsent();
+      const bool written = co_await write_unsent();
       if (!written) exchange->client_gone();
     } else if (exchange->is_complete()) {
       break;
@@ -296,11 +333,13 @@ Connection::Task<bool> Connection::write_unsent() {
     // The deadline is for progress, not for the whole: large answers to slow lines are fine.
     deadline_.start(hub_.options.write_timeout);
     asio::const_buffer rest = asio::buffer(data) + written;
-    auto [ec, n] = co_await socket_.async_write_some(rest, kAwait);
+    auto [ec, n] = co_await stream_.async_write_some(rest, kAwait);
     deadline_.stop();
-    if (ec || exchange_->is_gone()) co_return false;
+    if (ec) co_return false;
     written += n;
+    if (exchange_->is_gone() && written < data.size()) co_return false;
   }
+  delivered_ = exchange_->is_complete() && !exchange_->has_unsent();
   co_return true;
 }
 
@@ -321,7 +360,7 @@ Connection::Task<> Connection::wait_for_wake(bool streaming) {
 Connection::Task<> Connection::watch() {
   auto self = shared_from_this();
   while (watching_ && buffer_.size() < kMaxPipelinedBytes) {
-    auto [ec, n] = co_await socket_.async_read_some(buffer_.prepare(kReadBytes), kAwait);
+    auto [ec, n] = co_await stream_.async_read_some(buffer_.prepare(kReadBytes), kAwait);
     if (ec) {
       if (watching_) exchange_->client_gone();
       co_return;
@@ -333,7 +372,7 @@ Connection::Task<> Connection::watch() {
 Connection::Task<> Connection::stop_watching() {
   watching_ = false;
   error_code ignored;
-  if (watch_runs_) socket_.cancel(ignored);
+  if (watch_runs_) stream_.socket().cancel(ignored);
   while (watch_runs_) {
     wake_.expires_at(asio::steady_timer::time_point::max());
     co_await wake_.async_wait(kAwait);
@@ -343,26 +382,31 @@ Connection::Task<> Connection::stop_watching() {
 // Lets the answer arrive before the socket closes.
 Connection::Task<> Connection::linger() {
   error_code ec;
-  socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ec);
   deadline_.start(kLingerTime);
+  if (stream_.is_tls()) co_await stream_.async_shutdown(kAwait);  // its goodbye, then the socket's
+  stream_.socket().shutdown(asio::ip::tcp::socket::shutdown_send, ec);
   size_t discarded = 0;
   while (!ec && discarded < kLingerBytes && !deadline_.expired()) {
     buffer_.clear();
-    auto [read_ec, n] = co_await socket_.async_read_some(buffer_.prepare(kReadBytes), kAwait);
+    auto [read_ec, n] =
+        co_await stream_.socket().async_read_some(buffer_.prepare(kReadBytes), kAwait);
     ec = read_ec;
     discarded += n;
   }
 }
 
-void Connection::log_access() const {
+void Connection::report_end() {
+  if (!hub_.handler.on_end) return;
   using std::chrono::duration;
-  double ms = duration<double, std::milli>(std::chrono::steady_clock::now() - started_).count();
-  int status = exchange_->is_gone() ? 499 : exchange_->status();
-  std::string_view path = request_->path();
-  auto level = path == "/health" ? spdlog::level::debug : spdlog::level::info;
-  spdlog::log(level, "{} {} {} {:.1f} ms {}{}{}", request_->method.empty() ? "-" : request_->method,
-              path.empty() ? "-" : sanitize_token(path, 200), status, ms, exchange_->note(),
-              exchange_->note().empty() ? "" : " ", request_->id);
+  const double seconds = duration<double>(std::chrono::steady_clock::now() - started_).count();
+  const bool left = exchange_->is_gone() && !delivered_;
+  try {
+    hub_.handler.on_end(*request_, {.status = left ? 499 : exchange_->status(),
+                                    .seconds = seconds,
+                                    .notes = exchange_->take_notes()});
+  } catch (const std::exception& e) {  // out of memory: the client need not hear of it
+    spdlog::error("the end of {} is not recorded: {}", request_->id, e.what());
+  }
 }
 
 }  // namespace dbrx

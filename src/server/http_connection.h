@@ -12,6 +12,7 @@
 
 #include "server/http.h"
 #include "server/http_exchange.h"
+#include "server/tls_stream.h"
 
 namespace dbrx {
 
@@ -21,8 +22,9 @@ class Connection;
 struct ConnectionHub {
   HttpOptions options;
   HttpHandler handler;
+  std::shared_ptr<boost::asio::ssl::context> tls;  // of new connections; null: plain HTTP
   std::shared_ptr<IoGate> gate;
-  bool draining = false;
+  bool draining = false;  // connections that begin now are only told so
   std::unordered_set<Connection*> open;
   std::function<void()> on_closed;  // after each that left `open`
 };
@@ -53,6 +55,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   void start();
 
+  // It began when the server drained already, and does not hold up its end.
+  bool is_late() const { return is_late_; }
   // The server drains: without a request in progress the connection ends now, else after its
   // answer.
   void drain();
@@ -69,6 +73,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   enum class Read { request, refused, closed };
 
   Task<> serve();
+  Task<> serve_requests();
   Task<Read> read_request();
   Task<Read> read_message();
   Task<bool> answer();  // whether the connection lives on
@@ -79,12 +84,15 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Task<> stop_watching();
   Task<> linger();
   void refuse(int status, const std::string& message, const std::string& code);
+  bool is_admitted(bool has_body);
   void begin_exchange(bool http_1_0, bool keep_alive);
   void call_handler();
-  void log_access() const;
+  void answer_exception();
+  void report_end();
 
   ConnectionHub& hub_;
-  boost::asio::ip::tcp::socket socket_;
+  const bool is_late_;
+  TlsStream stream_;
   Deadline deadline_;
   boost::asio::steady_timer wake_;    // stands in for a condition variable: cancelled to notify
   boost::beast::flat_buffer buffer_;  // read, not yet parsed
@@ -92,6 +100,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::shared_ptr<Exchange> exchange_;
   std::chrono::steady_clock::time_point started_;
   bool reading_ = true;      // no answer is owed
+  bool delivered_ = false;   // all of an answer was written
   bool in_request_ = false;  // a part of a request has been read
   bool watching_ = false;    // watch() should go on
   bool watch_runs_ = false;

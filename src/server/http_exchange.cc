@@ -20,6 +20,7 @@ void Exchange::send(HttpResponse response) {
   HeadStyle style{.close = !keep_alive(), .request_id = setup_.request_id};
   if (response.status == 204) style.body = BodyKind::none;
   status_ = response.status;
+  append_headers(response);
   unsent_ = render_head(response, style);
   if (!setup_.head_only && style.body != BodyKind::none) unsent_.append(response.body);
   phase_ = Phase::complete;
@@ -30,6 +31,7 @@ void Exchange::begin_stream(HttpResponse head, std::string keep_alive_text) {
   if (gone_ || phase_ != Phase::waiting) return;
   chunked_ = !setup_.http_1_0;
   status_ = head.status;
+  append_headers(head);
   keep_alive_text_ = std::move(keep_alive_text);
   unsent_ = render_head(head, {.body = chunked_ ? BodyKind::chunked : BodyKind::until_close,
                                .close = !keep_alive(),
@@ -83,6 +85,10 @@ void Exchange::ping() {
 }
 
 std::string Exchange::take_unsent() { return std::exchange(unsent_, {}); }
+
+void Exchange::append_headers(HttpResponse& response) const {
+  response.headers.insert(response.headers.end(), setup_.headers.begin(), setup_.headers.end());
+}
 
 void Exchange::append(std::string_view data) {
   if (chunked_) {

@@ -6,6 +6,8 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "server/http.h"
 #include "server/http_text.h"
@@ -29,10 +31,11 @@ class Exchange : public Reply {
   struct Setup {
     std::shared_ptr<IoGate> gate;
     std::string request_id;
-    bool head_only = false;   // the request was HEAD
-    bool http_1_0 = false;    // no chunks, and the connection ends with the answer
-    bool keep_alive = true;   // as far as the client is concerned
-    size_t buffer_limit = 0;  // unsent bytes of a stream
+    std::vector<HttpHeader> headers = {};  // of whatever answer comes
+    bool head_only = false;                // the request was HEAD
+    bool http_1_0 = false;                 // no chunks, and the connection ends with the answer
+    bool keep_alive = true;                // as far as the client is concerned
+    size_t buffer_limit = 0;               // unsent bytes of a stream
   };
   explicit Exchange(Setup setup) : setup_(std::move(setup)) {}
 
@@ -42,7 +45,9 @@ class Exchange : public Reply {
   void end(bool close) override;
   void on_abort(std::function<void()> callback) override;
   bool is_open() const override { return !gone_ && phase_ != Phase::complete; }
-  void note(std::string text) override { note_ = std::move(text); }
+  void note(std::string name, int64_t value) override {
+    notes_.emplace_back(std::move(name), value);
+  }
   void post(std::function<void()> task) override { setup_.gate->post(std::move(task)); }
 
   // The connection's side, on the I/O thread.
@@ -65,12 +70,15 @@ class Exchange : public Reply {
   bool is_gone() const { return gone_; }
   bool keep_alive() const { return setup_.keep_alive && !setup_.http_1_0; }
   int status() const { return status_; }  // 0: none was sent
-  const std::string& note() const { return note_; }
+  std::vector<std::pair<std::string, int64_t>> take_notes() { return std::move(notes_); }
+  // Of whatever answer comes; before there is one.
+  void set_headers(const std::vector<HttpHeader>& headers) { setup_.headers = headers; }
 
  private:
   enum class Phase { waiting, streaming, complete };
 
   void append(std::string_view data);
+  void append_headers(HttpResponse& response) const;
   void wake();
   void abort();
 
@@ -82,7 +90,7 @@ class Exchange : public Reply {
   int status_ = 0;
   std::string unsent_;
   std::string keep_alive_text_;
-  std::string note_;
+  std::vector<std::pair<std::string, int64_t>> notes_;
   std::function<void()> wake_;
   std::function<void()> on_abort_;
 };

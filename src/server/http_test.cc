@@ -18,6 +18,7 @@ namespace {
 using namespace std::chrono_literals;
 using RequestPtr = std::shared_ptr<const HttpRequest>;
 using ReplyPtr = std::shared_ptr<Reply>;
+using Answer = std::function<void(RequestPtr, ReplyPtr)>;
 
 HttpOptions quick_options() {
   HttpOptions options;
@@ -36,6 +37,8 @@ class RunningServer {
           server_.run();
           returned_.set_value();
         }) {}
+  explicit RunningServer(Answer answer, HttpOptions options = quick_options())
+      : RunningServer(HttpHandler{.answer = std::move(answer)}, std::move(options)) {}
   ~RunningServer() {
     server_.stop(false);
     thread_.join();
@@ -286,7 +289,7 @@ struct Patient {
   std::atomic<int> started{0};
   std::atomic<int> aborted{0};
 
-  HttpHandler handler(bool stream) {
+  Answer handler(bool stream) {
     return [this, stream](RequestPtr, ReplyPtr reply) {
       reply->on_abort([this] { ++aborted; });
       if (stream) reply->begin_stream(text_response(""), "");
@@ -386,7 +389,7 @@ TEST(Http, SaysWhichPortIsInUseAndWhatToDo) {
   RunningServer server(echo);
   HttpOptions options = quick_options();
   options.port = server.port();
-  HttpServer second(options, echo);
+  HttpServer second(options, {.answer = echo});
   try {
     second.bind();
     FAIL() << "bound twice";
@@ -395,7 +398,7 @@ TEST(Http, SaysWhichPortIsInUseAndWhatToDo) {
     EXPECT_NE(std::string(e.what()).find("--port"), std::string::npos);
   }
   options.host = "192.0.2.1";  // an address that no machine has
-  EXPECT_THROW(HttpServer(options, echo).bind(), Error);
+  EXPECT_THROW(HttpServer(options, {.answer = echo}).bind(), Error);
 }
 
 // Answers "done" when told to.
@@ -403,7 +406,7 @@ struct Held {
   std::mutex mutex;
   std::vector<ReplyPtr> replies;
 
-  HttpHandler handler() {
+  Answer handler() {
     return [this](RequestPtr, ReplyPtr reply) {
       reply->begin_stream(text_response(""), "");
       reply->write("begin ");
@@ -433,14 +436,27 @@ struct Held {
 
 TEST(Http, DrainFinishesWhatRunsAndTakesNothingNew) {
   Held held;
-  RunningServer server(held.handler());
+  RunningServer server(
+      HttpHandler{.answer = held.handler(), .is_answered_draining = [](const HttpRequest& request) {
+                    return request.path() == "/alive";
+                  }});
   TestClient idle(server.port()), busy(server.port()), half(server.port());
   busy.send_request("GET", "/");
   half.send("GET / HTTP/1.1\r\n");
   ASSERT_TRUE(becomes_true([&] { return held.has(1); }));
   server.stop(true);
   EXPECT_TRUE(idle.is_closed_within(3000));
-  EXPECT_FALSE(TestClient(server.port()).connected());
+  {
+    TestClient late(server.port());
+    late.send_request("GET", "/");
+    const TestAnswer refused = late.read_answer();
+    EXPECT_EQ(refused.status, 503);
+    EXPECT_NE(refused.body.find("shutting_down"), std::string::npos);
+    TestClient probe(server.port());
+    probe.send_request("GET", "/alive");
+    ASSERT_TRUE(becomes_true([&] { return held.has(2); }));
+  }
+  TestClient silent(server.port());  // does not hold up the end
   half.send("Host: t\r\n\r\n");
   EXPECT_EQ(half.read_answer().status, 503);
   EXPECT_FALSE(server.returned_within(50ms));
@@ -449,6 +465,7 @@ TEST(Http, DrainFinishesWhatRunsAndTakesNothingNew) {
   busy.close();
   half.close();
   EXPECT_TRUE(server.returned_within(5s));
+  EXPECT_FALSE(TestClient(server.port()).connected());
 }
 
 TEST(Http, DrainEndsWhatTakesTooLong) {

@@ -4,11 +4,15 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "server/api_keys.h"
 #include "server/http.h"
+#include "server/identity.h"
+#include "server/rate_limits.h"
 
 namespace dbrx {
 
@@ -23,26 +27,44 @@ struct Route {
   std::string path;    // exact, or with one {...}
   std::string about;   // one line for people
   std::function<void(const Call&)> handler;
-  bool is_public = false;  // needs no key: says nothing but whether the server is well
+  Scope scope = Scope::infer;  // what its callers' keys must have
 };
 
 class Router {
  public:
-  Router(std::vector<Route> routes, ApiKeys keys)
-      : routes_(std::move(routes)), keys_(std::move(keys)) {}
+  // anonymous: what everybody may do who comes to a server without keys. limits outlives this.
+  Router(std::vector<Route> routes, ApiKeys keys, std::set<Scope> anonymous, RateLimits& limits);
 
-  // What needs a key is refused without one, whatever else there is to say, paths that do not exist
-  // as well.
-  // OPTIONS needs none: browsers ask so before they send one.
-  // One slash at the end of a path makes no difference (MLflow asks for lists so). Throws ApiError
-  // for unknown paths and what handlers throw.
+  // Looks at a request whose body has not been read, and sets its client and route. Throws
+  // ApiError(401) without a key, whatever else there is to say, for paths that do not exist as
+  // well; 403 when the key's scopes lack what the route wants; 429 when its client has asked the
+  // models too often. OPTIONS needs no key: browsers ask so before they send one.
+  void admit(HttpRequest& request) const;
+
+  // Whether it is for a route that needs no key.
+  bool is_open(const HttpRequest& request) const;
+
+  // For requests that come from now on.
+  void set_keys(ApiKeys keys) { keys_ = std::move(keys); }
+
+  // Answers a request that was admitted. One slash at the end of a path makes no difference (MLflow
+  // asks for lists so). Throws ApiError for unknown paths and what handlers throw.
   void handle(std::shared_ptr<const HttpRequest> request, std::shared_ptr<Reply> reply) const;
 
   const std::vector<Route>& routes() const { return routes_; }
 
  private:
+  struct Match {
+    const Route* route = nullptr;  // null: none of that method
+    std::string rest;              // as in Call
+    std::string allowed;           // without a route: the path's methods, "GET, HEAD, "
+  };
+  Match find(const HttpRequest& request) const;
+
   std::vector<Route> routes_;
   ApiKeys keys_;
+  std::shared_ptr<const Identity> anonymous_;
+  RateLimits& limits_;
 };
 
 }  // namespace dbrx

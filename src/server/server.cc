@@ -1,14 +1,18 @@
 #include "server/server.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <boost/json.hpp>
-#include <mutex>
 #include <utility>
 
 #include "server/api_error.h"
+#include "server/completion_requests.h"
 #include "server/databricks.h"
+#include "server/health.h"
 #include "server/http.h"
 #include "server/http_text.h"
+#include "server/key_file.h"
 #include "server/openai.h"
 #include "server/router.h"
 #include "server/text_workers.h"
@@ -17,8 +21,6 @@
 namespace dbrx {
 namespace json = boost::json;
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 HttpOptions http_options(const ServerOptions& options) {
   return {.host = options.host,
@@ -31,6 +33,7 @@ HttpOptions http_options(const ServerOptions& options) {
           .write_timeout = options.write_timeout,
           .ping_interval = options.ping_interval,
           .shutdown_timeout = options.shutdown_timeout,
+          .tls = options.tls,
           .handle_signals = options.handle_signals};
 }
 
@@ -38,30 +41,6 @@ int64_t seconds_since_1970() {
   auto now = std::chrono::system_clock::now().time_since_epoch();
   return std::chrono::duration_cast<std::chrono::seconds>(now).count();
 }
-
-// Knows whether the engine gets on: a process that listens is not yet one that answers. To be
-// looked at often: what happens between two looks counts from the second.
-class EngineWatch {
- public:
-  EngineWatch(const Engine& engine, Clock::duration limit) : engine_(engine), limit_(limit) {}
-
-  void look() {
-    EngineStats stats = engine_.stats();
-    bool idle = stats.running == 0 && stats.waiting == 0;
-    if (idle || was_idle_ || stats.steps != steps_) progress_at_ = Clock::now();
-    was_idle_ = idle;
-    steps_ = stats.steps;
-  }
-
-  bool is_stalled() const { return Clock::now() - progress_at_ > limit_; }
-
- private:
-  const Engine& engine_;
-  Clock::duration limit_;
-  bool was_idle_ = true;
-  int64_t steps_ = 0;
-  Clock::time_point progress_at_ = Clock::now();
-};
 
 size_t longest_token(const Tokenizer& tokenizer) {
   size_t n_bytes = 1;
@@ -103,29 +82,47 @@ struct Server::State {
                  .max_token_bytes = longest_token(tokenizer),
                  .unknown_names = {},
                  .safety = options.safety},
-        watch(engine, options.stall_timeout),
-        router(make_routes(), options.keys),
+        health(engine, options.stall_timeout),
+        key_file(options.key_file),
+        router(make_routes(), read_keys(), options.anonymous, services.rate_limits),
         http(http_options(options),
-             [this](auto request, auto reply) {
-               router.handle(std::move(request), std::move(reply));
-             }),
+             {.answer = [this](auto request,
+                               auto reply) { router.handle(std::move(request), std::move(reply)); },
+              .admit =
+                  [this](HttpRequest& request) {
+                    options.origins.add_headers(request);
+                    router.admit(request);
+                  },
+              .is_answered_draining =
+                  [this](const HttpRequest& request) { return router.is_open(request); },
+              .on_end =
+                  [this](const HttpRequest& request, const HttpOutcome& outcome) {
+                    log_access(options.access_log, request, outcome);
+                  }}),
         workers(options.n_text_workers) {
     services.classifier = make_ready(services, options.safety.classifier);
-    http.each_second([this] { watch.look(); });
+    http.each_second([this] {
+      health.look();
+      if (key_file.changed()) reload_keys();
+    });
+    http.on_hangup([this] {
+      if (!options.key_file.empty()) reload_keys();
+    });
   }
 
   std::vector<Route> make_routes();
   HttpResponse index() const;
-  HttpResponse health();
+  void require_ready();
+  void require_live();
   HttpResponse tokenizer_info() const;
-  void refuse_if_at_fault();
+  ApiKeys read_keys() const;
+  void reload_keys();
 
   ServerOptions options;
   std::optional<GrammarCompiler> grammars;
   Services services;
-  EngineWatch watch;
-  std::mutex fault_mutex;
-  std::string fault;  // why answers can't be trusted; empty: they can
+  Health health;
+  FileWatch key_file;
   Router router;
   HttpServer http;
   TextWorkers workers;  // last: its tasks use all of the above, and its end waits for them
@@ -134,7 +131,7 @@ struct Server::State {
 std::vector<Route> Server::State::make_routes() {
   auto completion = [this](Endpoint endpoint, Dialect dialect = Dialect::openai) {
     return [this, endpoint, dialect](const Call& call) {
-      refuse_if_at_fault();
+      health.refuse_if_at_fault();
       handle_completion(services, {.endpoint = endpoint, .dialect = dialect}, call.request,
                         call.reply);
     };
@@ -144,6 +141,20 @@ std::vector<Route> Server::State::make_routes() {
       handle_count_tokens(services, dialect, call.request, call.reply);
     };
   };
+  // Checks throw what is wrong.
+  const auto probe = [this](const char* path, const char* about, void (State::*check)(),
+                            const json::object& answer) {
+    return Route{"GET", path, about,
+                 [this, check, answer](const Call& call) {
+                   (this->*check)();
+                   call.reply->send(json_response(answer));
+                 },
+                 Scope::none};
+  };
+  const json::object well = {{"status", "ok"}};
+  const auto nim = [](const char* status, const char* message) {
+    return json::object({{"object", "health.response"}, {"message", message}, {"status", status}});
+  };
   const auto not_stored = [](const Call& call) {
     throw ApiError(404,
                    "there is no response " + sanitize_token(call.rest, 100) +
@@ -151,15 +162,21 @@ std::vector<Route> Server::State::make_routes() {
                    "id", "response_not_found");
   };
   std::vector<Route> routes = {
-      {"GET", "/", "this page", [this](const Call& call) { call.reply->send(index()); }},
-      {"GET", "/health", "200 while the engine gets on and its weights are sound, else 503",
-       [this](const Call& call) { call.reply->send(health()); }, /*is_public=*/true},
+      {"GET", "/", "this page", [this](const Call& call) { call.reply->send(index()); },
+       Scope::none},
+      probe("/health", "200 while the server can answer, else 503", &State::require_ready, well),
+      probe("/ping", "the same, as SageMaker asks", &State::require_ready, well),
+      probe("/readyz", "the same, as Kubernetes asks before it sends requests",
+            &State::require_ready, well),
+      probe("/livez", "503 when only a restart helps", &State::require_live, well),
+      probe("/v1/health/ready", "/readyz in NIM's form", &State::require_ready,
+            nim("ready", "Service is ready.")),
+      probe("/v1/health/live", "/livez in NIM's form", &State::require_live,
+            nim("live", "Service is live.")),
       {"GET", "/version", "the program's version",
        [this](const Call& call) {
          call.reply->send(json_response({{"version", json::string(options.version)}}));
        }},
-      {"GET", "/ping", "/health, as SageMaker asks",
-       [this](const Call& call) { call.reply->send(health()); }, /*is_public=*/true},
       {"POST", "/tokenize", "the tokens of a prompt or a conversation",
        [this](const Call& call) { handle_tokenize(services, call.request, call.reply); }},
       {"POST", "/detokenize", "the text of tokens",
@@ -186,17 +203,17 @@ std::vector<Route> Server::State::make_routes() {
       {"POST", "/v1/messages/count_tokens", "the tokens of such a conversation",
        count_tokens(Dialect::anthropic)},
   };
-  for (Route& route : databricks_routes(services, [this] { refuse_if_at_fault(); })) {
+  for (Route& route : databricks_routes(services, [this] { health.refuse_if_at_fault(); })) {
     routes.push_back(std::move(route));
   }
   return routes;
 }
 
+// Nothing of it depends on the model or on clients, as it needs no key.
 HttpResponse Server::State::index() const {
   HttpResponse response;
   response.headers = {{"Content-Type", "text/plain; charset=utf-8"}};
-  response.body =
-      "dbrx.cpp " + options.version + ", serving " + options.model_names.front() + "\n\n";
+  response.body = "dbrx.cpp\n\n";
   for (const Route& route : router.routes()) {
     std::string name = route.method + " " + route.path;
     name.resize(std::max<size_t>(name.size() + 2, 44), ' ');
@@ -205,24 +222,40 @@ HttpResponse Server::State::index() const {
   return response;
 }
 
-void Server::State::refuse_if_at_fault() {
-  const std::lock_guard lock(fault_mutex);
-  if (!fault.empty()) throw ApiError(503, fault, "", "fault");
+// What probes are told without a key: no more than the state. The log has the reasons.
+void Server::State::require_ready() {
+  if (http.is_draining()) throw shutting_down();
+  switch (health.state()) {
+    case Health::State::fault:
+      throw ApiError(503, "answers can't be trusted; the server's log says why", "", "fault");
+    case Health::State::stalled:
+      throw ApiError(503, "the engine has made no step for too long", "", "stalled");
+    case Health::State::ok:
+      break;
+  }
 }
 
-// Says no more than its status to those without a key: the log has the reason.
-HttpResponse Server::State::health() {
-  {
-    const std::lock_guard lock(fault_mutex);
-    if (!fault.empty()) {
-      throw ApiError(503, "answers can't be trusted; the server's log says why", "", "fault");
-    }
+// A server that drains or has damaged weights would not get better by a restart now.
+void Server::State::require_live() {
+  if (health.state() == Health::State::stalled) {
+    throw ApiError(503, "the engine has made no step for too long", "", "stalled");
   }
-  watch.look();
-  if (watch.is_stalled()) {
-    return error_response(ApiError(503, "the engine has made no step for too long", "", "stalled"));
+}
+
+// Throws Error.
+ApiKeys Server::State::read_keys() const {
+  ApiKeys keys = options.keys;
+  if (!options.key_file.empty()) add_key_file(options.key_file, keys);
+  return keys;
+}
+
+void Server::State::reload_keys() {
+  try {
+    router.set_keys(read_keys());
+    spdlog::info("{}: its keys hold from now on", options.key_file);
+  } catch (const Error& error) {
+    spdlog::error("the old keys stay in force: {}", error.what());
   }
-  return json_response({{"status", "ok"}});
 }
 
 HttpResponse Server::State::tokenizer_info() const {
@@ -253,10 +286,7 @@ uint16_t Server::bind() { return state_->http.bind(); }
 
 uint16_t Server::listen(BoundPort& port) { return state_->http.listen(port); }
 
-void Server::report_fault(const std::string& reason) {
-  const std::lock_guard lock(state_->fault_mutex);
-  state_->fault = reason;
-}
+void Server::report_fault(const std::string& reason) { state_->health.report_fault(reason); }
 
 void Server::run() { state_->http.run(); }
 

@@ -6,12 +6,15 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "engine/engine.h"
+#include "server/access_log.h"
 #include "server/api_keys.h"
 #include "server/bound_port.h"
+#include "server/cors.h"
 #include "server/safety.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
@@ -27,8 +30,14 @@ struct ServerOptions {
   std::string tokenizer_config;          // JSON, for /tokenizer_info; empty: 404
   std::string trial_program;             // tries clients' grammars (text/grammar_trial.h); required
 
-  ApiKeys keys = {};         // none: everybody may use it
+  ApiKeys keys = {};          // none, and no file: everybody may use it
+  std::string key_file = {};  // with more of them (key_file.h); empty: none
+  // What everybody may do where there are no keys. An address that others reach wants no admin.
+  std::set<Scope> anonymous = {Scope::infer, Scope::metrics, Scope::admin};
   SafetyPolicy safety = {};  // none
+  AllowedOrigins origins = {};
+  TlsFiles tls = {};
+  AccessLogOptions access_log = {};
 
   bool strict_params = false;  // refuse unknown parameters instead of naming them in a header
   int32_t max_choices = 128;   // n of one request
@@ -42,8 +51,9 @@ struct ServerOptions {
   std::chrono::milliseconds write_timeout{30'000};     // for a client to read anything at all
   std::chrono::milliseconds ping_interval{15'000};     // of silent streams
   std::chrono::milliseconds shutdown_timeout{30'000};  // for answers in progress
-  std::chrono::milliseconds stall_timeout{300'000};    // engine without a step: /health says 503
-  bool handle_signals = true;  // SIGTERM and SIGINT: drain; the second one: end now
+  std::chrono::milliseconds stall_timeout{300'000};    // engine without a step: not ready
+  // SIGTERM and SIGINT: drain; the second one: end now. SIGHUP: read keys and certificates again.
+  bool handle_signals = true;
 };
 
 class Server {
@@ -68,8 +78,8 @@ class Server {
   // 503; without, everything ends now.
   void stop(bool drain);
 
-  // From any thread: answers can't be trusted any more. From here on /health and new requests get
-  // 503 with the reason; answers in progress go on.
+  // From any thread: answers can't be trusted any more. From here on the readiness routes and new
+  // requests get 503, the latter with the reason; answers in progress go on.
   void report_fault(const std::string& reason);
 
  private:

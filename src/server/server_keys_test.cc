@@ -4,19 +4,31 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <utility>
 
 #include "base/error.h"
+#include "server/api_error.h"
 #include "server/fake_server.h"
+#include "server/router.h"
 
 namespace dbrx {
 namespace {
 
 constexpr const char* kRight = "Authorization: Bearer right-key\r\n";
 
+const std::set<Scope> kAllScopes = {Scope::infer, Scope::metrics, Scope::admin};
+
+Identity client(const std::string& name, std::set<Scope> scopes) {
+  Identity identity;
+  identity.name = name;
+  identity.scopes = std::move(scopes);
+  return identity;
+}
+
 FakeServer::Setup with_keys() {
   FakeServer::Setup setup;
-  setup.server.keys.add("other-key");
-  setup.server.keys.add("right-key");
+  setup.server.keys.add("other-key", client("other", {Scope::infer}));
+  setup.server.keys.add("right-key", client("right", kAllScopes));
   return setup;
 }
 
@@ -27,7 +39,7 @@ TestAnswer ask(FakeServer& server, const std::string& method, const std::string&
   return client.read_answer(method == "HEAD");
 }
 
-TEST(ApiKeys, EveryRouteWantsOneButHealthAndPing) {
+TEST(ApiKeys, EveryRouteWantsOneButHealthAndTheIndex) {
   FakeServer server(with_keys());
   std::istringstream index(ask(server, "GET", "/", kRight).body);
   std::string line;
@@ -47,7 +59,8 @@ TEST(ApiKeys, EveryRouteWantsOneButHealthAndPing) {
     ++n_routes;
   }
   EXPECT_GT(n_routes, 12);
-  EXPECT_EQ(open, (std::set<std::string>{"/health", "/ping"}));
+  EXPECT_EQ(open, (std::set<std::string>{"/", "/health", "/livez", "/ping", "/readyz",
+                                         "/v1/health/live", "/v1/health/ready"}));
   EXPECT_EQ(ask(server, "GET", "/nothing-here", "").status, 401);
   EXPECT_EQ(ask(server, "DELETE", "/v1/models", "").status, 401);
   EXPECT_EQ(ask(server, "HEAD", "/v1/models", "").status, 401);
@@ -71,6 +84,77 @@ TEST(ApiKeys, BearerAndXApiKeyAreTheSame) {
   EXPECT_EQ(status("x-api-key: \r\n"), 401);
 }
 
+TEST(ApiKeys, ARequestIsRefusedBeforeItsBodyIsRead) {
+  FakeServer server(with_keys());
+  TestClient client(server.port);
+  client.send(
+      "POST /v1/chat/completions HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
+      "Expect: 100-continue\r\nContent-Length: 5000\r\n\r\n");
+  const TestAnswer refused = client.read_answer();
+  EXPECT_EQ(refused.status, 401);
+  EXPECT_EQ(refused.header("connection"), "close");
+}
+
+TEST(ApiKeys, WithoutABodyTheConnectionLivesOn) {
+  FakeServer server(with_keys());
+  TestClient client(server.port);
+  client.send_request("GET", "/v1/models");
+  EXPECT_EQ(client.read_answer().status, 401);
+  client.send_request("GET", "/v1/models", "", kRight);
+  EXPECT_EQ(client.read_answer().status, 200);
+}
+
+Router three_routes(ApiKeys keys, std::set<Scope> anonymous) {
+  static RateLimits no_limits;
+  const auto handler = [](const Call&) {};
+  return Router({{"GET", "/numbers", "", handler, Scope::metrics},
+                 {"GET", "/requests", "", handler, Scope::admin},
+                 {"POST", "/ask", "", handler}},
+                std::move(keys), std::move(anonymous), no_limits);
+}
+
+// 0: admitted, and as whom.
+std::pair<int, std::string> admit(const Router& router, const std::string& method,
+                                  const std::string& path, const std::string& key) {
+  HttpRequest request;
+  request.method = method;
+  request.target = path;
+  request.headers = {{"x-api-key", key}};
+  try {
+    router.admit(request);
+  } catch (const ApiError& error) {
+    return {error.status, error.code};
+  }
+  return {0, request.client->name};
+}
+
+TEST(ApiKeys, AKeyMayOnlyWhatItsScopesSay) {
+  ApiKeys keys;
+  keys.add("a-key", client("asker", {Scope::infer}));
+  keys.add("w-key", client("watcher", {Scope::metrics}));
+  keys.add("o-key", client("owner", kAllScopes));
+  const Router router = three_routes(keys, {});
+  using Result = std::pair<int, std::string>;
+  const Result lacks = {403, "insufficient_scope"};
+  EXPECT_EQ(admit(router, "POST", "/ask", "a-key"), Result(0, "asker"));
+  EXPECT_EQ(admit(router, "GET", "/numbers", "a-key"), lacks);
+  EXPECT_EQ(admit(router, "HEAD", "/numbers/", "a-key"), lacks);
+  EXPECT_EQ(admit(router, "GET", "/numbers", "w-key"), Result(0, "watcher"));
+  EXPECT_EQ(admit(router, "POST", "/ask", "w-key"), lacks);
+  EXPECT_EQ(admit(router, "GET", "/requests", "w-key"), lacks);
+  EXPECT_EQ(admit(router, "GET", "/requests", "o-key"), Result(0, "owner"));
+  EXPECT_EQ(admit(router, "GET", "/requests", "x-key"), Result(401, "invalid_api_key"));
+}
+
+TEST(ApiKeys, WithoutKeysTheAddressDecidesWhatEverybodyMayDo) {
+  const Router open = three_routes({}, {Scope::infer, Scope::metrics});
+  using Result = std::pair<int, std::string>;
+  EXPECT_EQ(admit(open, "POST", "/ask", ""), Result(0, ""));
+  EXPECT_EQ(admit(open, "GET", "/requests", ""), Result(403, "insufficient_scope"));
+  const Router local = three_routes({}, {Scope::infer, Scope::metrics, Scope::admin});
+  EXPECT_EQ(admit(local, "GET", "/requests", ""), Result(0, ""));
+}
+
 TEST(ApiKeys, TheRefusalHasEveryDialectsForm) {
   FakeServer server(with_keys());
   const TestAnswer refused = server.chat("{}");
@@ -84,9 +168,9 @@ TEST(ApiKeys, TheRefusalHasEveryDialectsForm) {
 
 TEST(ApiKeys, AKeyThatNoHeaderCarriesIsRefused) {
   ApiKeys keys;
-  EXPECT_THROW(keys.add(""), Error);
-  EXPECT_THROW(keys.add("two words"), Error);
-  EXPECT_THROW(keys.add("line\n"), Error);
+  EXPECT_THROW(keys.add("", client("name", {Scope::infer})), Error);
+  EXPECT_THROW(keys.add("two words", client("name", {Scope::infer})), Error);
+  EXPECT_THROW(keys.add("line\n", client("name", {Scope::infer})), Error);
   EXPECT_TRUE(keys.empty());
 }
 

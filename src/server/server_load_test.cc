@@ -148,6 +148,13 @@ TEST(ServerLoad, DrainLetsAStreamFinish) {
                       R"({"prompt": "a", "max_tokens": 20, "ignore_eos": true, "stream": true})");
   ASSERT_TRUE(server.becomes_busy());
   server.stop(true);
+  const TestAnswer ready = server.get("/readyz");
+  EXPECT_EQ(ready.status, 503);
+  EXPECT_NE(ready.body.find("shutting_down"), std::string::npos);
+  EXPECT_EQ(server.get("/livez").status, 200);
+  const TestAnswer late = server.complete(R"({"prompt": "a"})");
+  EXPECT_EQ(late.status, 503);
+  EXPECT_FALSE(late.header("retry-after").empty());
   TestAnswer answer = client.read_answer();
   EXPECT_TRUE(answer.body.ends_with("data: [DONE]\n\n"));
   client.close();
@@ -190,6 +197,11 @@ TEST(ServerLoad, HealthTellsWhenTheEngineHangs) {
   TestClient client(server.port);
   client.send_request("POST", "/v1/completions", R"({"prompt": "a", "max_tokens": 1})");
   EXPECT_TRUE(health_becomes(server, 503));
+  for (const char* path : {"/readyz", "/ping", "/v1/health/ready", "/livez", "/v1/health/live"}) {
+    const TestAnswer answer = server.get(path);
+    EXPECT_EQ(answer.status, 503) << path;
+    EXPECT_NE(answer.body.find("stalled"), std::string::npos) << path;
+  }
   EXPECT_EQ(server.stats().steps, 0);
   server.hang = false;
   EXPECT_EQ(client.read_answer().status, 200);

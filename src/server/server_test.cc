@@ -52,6 +52,8 @@ TEST(Server, RefusesRequestsAndIsUnhealthyOnceAFaultIsKnown) {
   EXPECT_EQ(health.status, 503);
   EXPECT_EQ(text_at(json::parse(health.body), "/error/code"), "fault");
   EXPECT_EQ(health.body.find("layer"), std::string::npos);
+  EXPECT_EQ(server.get("/readyz").status, 503);
+  EXPECT_EQ(server.get("/livez").status, 200);  // the same weights would be read again
   EXPECT_EQ(server.get("/v1/models").status, 200);
 }
 

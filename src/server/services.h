@@ -10,6 +10,7 @@
 
 #include "engine/engine.h"
 #include "server/openai_parse.h"
+#include "server/rate_limits.h"
 #include "server/safety.h"
 #include "server/text_workers.h"
 #include "text/chat_template.h"
@@ -42,6 +43,7 @@ struct Services {
   UnknownNames unknown_names;
   SafetyPolicy safety = {};
   ReadyClassifier classifier = {};
+  RateLimits rate_limits{};
 
   // The name of the model that is meant: the first one without a name. Throws ApiError(404).
   std::string require_model(const std::optional<std::string>& name) const;

@@ -1,0 +1,220 @@
+#include "apps/serve_flags.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cstdint>
+#include <utility>
+
+#include "base/error.h"
+
+namespace dbrx {
+namespace {
+
+bool is_loopback(const std::string& host) {
+  return host == "localhost" || host == "::1" || host.starts_with("127.");
+}
+
+void add_network_flags(CLI::App& app, ServeFlags& flags) {
+  ServerOptions& server = flags.server;
+  app.add_option("--host", server.host, "address to listen on")->capture_default_str();
+  app.add_option("-p,--port", server.port, "0: any free port")->capture_default_str();
+  CLI::Option* certificate =
+      app.add_option("--ssl-certfile,--ssl-cert-file", server.tls.certificate,
+                     "PEM file of the certificate and its chain: speak HTTPS");
+  CLI::Option* key = app.add_option("--ssl-keyfile,--ssl-key-file", server.tls.key,
+                                    "PEM file of the certificate's private key");
+  certificate->needs(key);
+  key->needs(certificate);
+  app.add_option("--allowed-origins", flags.allowed_origins,
+                 "sites whose pages may use the server from a browser: https://chat.example.com, "
+                 "or * (may be given again)");
+  app.add_option("--body-limit", server.body_limit, "largest request body, in bytes")
+      ->check(CLI::Range(size_t{1024}, size_t{1} << 34))
+      ->capture_default_str();
+  app.add_option("--max-connections", server.max_connections)
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  app.add_option("--shutdown-timeout", flags.shutdown_seconds,
+                 "seconds that answers in progress get after SIGTERM")
+      ->check(CLI::Range(0.0, 86400.0))
+      ->capture_default_str();
+  app.add_option("--stall-timeout", flags.stall_seconds,
+                 "seconds without progress after which the engine counts as stalled (/readyz)")
+      ->check(CLI::Range(0.1, 86400.0))
+      ->capture_default_str();
+}
+
+void add_key_flags(CLI::App& app, ServeFlags& flags) {
+  app.add_option("--api-key", flags.api_keys,
+                 "key that requests must have (may be given again); every user of the machine can "
+                 "see a command's arguments, not its environment");
+  app.add_option("--admin-api-key", flags.admin_api_keys,
+                 "key that may also see what other clients do (may be given again)");
+  app.add_option("--api-key-file", flags.server.key_file,
+                 "JSON file of keys with names, scopes and limits; read again when it changes");
+}
+
+void add_behavior_flags(CLI::App& app, ServeFlags& flags) {
+  ServerOptions& server = flags.server;
+  app.add_option("--served-model-name,--alias", server.model_names,
+                 "names that requests may use (default: the directory's)");
+  app.add_flag("--strict-params", server.strict_params,
+               "answer 400 to unknown parameters instead of ignoring them");
+  app.add_flag("--verify", flags.verify,
+               "compare packed weights with their checksums in the background, once ready");
+}
+
+void add_safety_flags(CLI::App& app, SafetyFlags& safety) {
+  app.add_option("--safety", safety.mode,
+                 "which requests the safety filters watch: none, those that ask for it, or all")
+      ->check(CLI::IsMember({"off", "on-request", "always"}))
+      ->capture_default_str();
+  app.add_option("--safety-pii", safety.pii, "what the filters do about personal data")
+      ->check(CLI::IsMember({"block", "mask", "off"}))
+      ->capture_default_str();
+  app.add_option("--safety-keywords", safety.keywords,
+                 "file of words and phrases that are blocked, one a line");
+  app.add_option("--safety-classifier", safety.classifier,
+                 "JSON file of a prompt by which the model itself classifies texts");
+}
+
+void add_log_flags(CLI::App& app, ServeFlags& flags) {
+  app.add_option("--log-level", flags.log_level)
+      ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
+      ->capture_default_str();
+  app.add_option("--log-format", flags.log_format, "text, or json: one object a line")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->capture_default_str();
+  app.add_flag("--disable-log-requests", flags.no_access_log, "no line for each request");
+  app.add_option("--disable-access-log-for-endpoints", flags.quiet_paths,
+                 "paths whose requests leave no line in the log")
+      ->delimiter(',')
+      ->capture_default_str();
+  app.add_flag("--log-prompts", flags.server.access_log.prompts,
+               "log the bodies of requests, prompts included");
+}
+
+// A flag of another server that this one can't honour in general: the values that ask for nothing
+// are accepted.
+struct ForeignFlag {
+  const char* names;
+  bool takes_value;
+  std::vector<std::string> accepted;  // values; of a flag without: {""} when it has no effect
+  const char* instead;
+};
+
+const std::vector<ForeignFlag>& foreign_flags() {
+  static const std::vector<ForeignFlag> flags = {
+      {"--trust-remote-code", false, {""}, "without effect: no code of a checkpoint is ever run"},
+      {"--enable-chunked-prefill", false, {""}, "without effect: it is always on"},
+      {"--enable-request-id-headers", false, {""}, "without effect: they are always sent"},
+      {"--cpu-moe", false, {""}, "without effect: all experts are computed on the CPU"},
+      {"--tensor-parallel-size,--tp", true, {"1"}, "this program runs in one process"},
+      {"--pipeline-parallel-size,--pp", true, {"1"}, "this program runs in one process"},
+      {"--enable-expert-parallel", false, {}, "this program runs in one process"},
+      {"--quantization", true, {"none", "auto"}, "pack the weights first: dbrx quantize"},
+      {"--dtype", true, {"auto"}, "the checkpoint's format decides: dbrx quantize makes others"},
+      {"--tokenizer", true, {}, "the tokenizer is the checkpoint's own"},
+      {"--gpu-memory-utilization", true, {}, "weights lie in memory: see --kv-cache-tokens"},
+      {"--n-gpu-layers,--ngl", true, {"0"}, "all layers are computed on the CPU"},
+  };
+  return flags;
+}
+
+void add_foreign_flags(CLI::App& app) {
+  for (const ForeignFlag& flag : foreign_flags()) {
+    const auto check = [&flag](const std::string& value) {
+      const bool accepted = flag.takes_value ? std::find(flag.accepted.begin(), flag.accepted.end(),
+                                                         value) != flag.accepted.end()
+                                             : !flag.accepted.empty();
+      return accepted ? std::string() : "not supported here: " + std::string(flag.instead);
+    };
+    CLI::Option* option = nullptr;
+    if (flag.takes_value) {
+      option =
+          app.add_option_function<std::string>(flag.names, [](const std::string&) {}, flag.instead);
+    } else {
+      option = app.add_flag_function(flag.names, [](int64_t) {}, flag.instead);
+    }
+    option->check(CLI::Validator(check, ""))->group("Of other servers");
+  }
+}
+
+// The flags that were added since `first` and have no group of their own.
+void group_since(CLI::App& app, size_t first, const std::string& name) {
+  const std::vector<CLI::Option*> options = app.get_options();
+  for (size_t i = first; i < options.size(); ++i) {
+    if (options[i]->get_group() == "Options") options[i]->group(name);
+  }
+}
+
+// --max-model-len: DBRX_MAX_MODEL_LEN
+void name_variables(CLI::App& app) {
+  for (CLI::Option* option : app.get_options()) {
+    if (option->get_lnames().empty() || option == app.get_help_ptr()) continue;
+    std::string name = "DBRX_" + option->get_lnames().front();
+    std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) {
+      return c == '-' ? '_' : static_cast<char>(std::toupper(c));
+    });
+    option->envname(name);
+  }
+}
+
+// Each key is a client of its own.
+void add_keys(const std::vector<std::string>& texts, const std::string& prefix,
+              const std::set<Scope>& scopes, ApiKeys& keys) {
+  int n_keys = 0;
+  for (const std::string& text : texts) {
+    Identity client;
+    client.name = prefix + std::to_string(++n_keys);
+    client.scopes = scopes;
+    keys.add(text, std::move(client));
+  }
+}
+
+std::chrono::milliseconds milliseconds(double seconds) {
+  return std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000));
+}
+
+}  // namespace
+
+void add_serve_flags(CLI::App& app, ServeFlags& flags) {
+  size_t first = app.get_options().size();
+  const auto end_group = [&](const char* name) {
+    group_since(app, first, name);
+    first = app.get_options().size();
+  };
+  add_model_flags(app, flags.model);
+  add_behavior_flags(app, flags);
+  end_group("Model and engine");
+  add_network_flags(app, flags);
+  end_group("Network");
+  add_key_flags(app, flags);
+  end_group("Keys");
+  add_safety_flags(app, flags.safety);
+  end_group("Safety");
+  add_log_flags(app, flags);
+  end_group("Log");
+  add_foreign_flags(app);
+  name_variables(app);
+  app.footer(
+      "Each flag may come from the environment, or from a file of lines NAME = VALUE:\n"
+      "dbrx serve --config FILE. The command line goes first, then the file.");
+}
+
+void complete_options(ServeFlags& flags) {
+  ServerOptions& options = flags.server;
+  add_keys(flags.api_keys, "key-", {Scope::infer, Scope::metrics}, options.keys);
+  add_keys(flags.admin_api_keys, "admin-", {Scope::infer, Scope::metrics, Scope::admin},
+           options.keys);
+  if (!is_loopback(options.host)) options.anonymous.erase(Scope::admin);
+  for (const std::string& origin : flags.allowed_origins) options.origins.add(origin);
+  options.safety = make_safety_policy(flags.safety);
+  options.shutdown_timeout = milliseconds(flags.shutdown_seconds);
+  options.stall_timeout = milliseconds(flags.stall_seconds);
+  options.access_log.enabled = !flags.no_access_log;
+  options.access_log.format = flags.log_format == "json" ? LogFormat::json : LogFormat::text;
+  options.access_log.quiet_paths = {flags.quiet_paths.begin(), flags.quiet_paths.end()};
+}
+
+}  // namespace dbrx

@@ -1,0 +1,36 @@
+// The flags of `dbrx serve`, in groups, with a variable of the environment for each.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+#include "apps/loaded_model.h"
+#include "server/server.h"
+
+namespace dbrx {
+
+struct ServeFlags {
+  ModelFlags model;
+  ServerOptions server;
+  SafetyFlags safety;
+  std::vector<std::string> api_keys;
+  std::vector<std::string> admin_api_keys;
+  std::vector<std::string> allowed_origins;
+  std::string log_format = "text";
+  std::string log_level = "info";
+  // What probes and scrapers ask all day.
+  std::vector<std::string> quiet_paths = {
+      "/health", "/ping", "/livez", "/readyz", "/v1/health/live", "/v1/health/ready", "/metrics"};
+  bool no_access_log = false;
+  double shutdown_seconds = 30;
+  double stall_seconds = 300;
+  bool verify = false;
+};
+
+void add_serve_flags(CLI::App& app, ServeFlags& flags);
+
+// The options as the server takes them: keys, origins, log and times. Throws Error.
+void complete_options(ServeFlags& flags);
+
+}  // namespace dbrx

@@ -1,0 +1,119 @@
+#include "server/access_log.h"
+
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <boost/json.hpp>
+#include <memory>
+#include <utility>
+
+#include "server/http_text.h"
+#include "server/identity.h"
+
+namespace dbrx {
+namespace json = boost::json;
+namespace {
+
+// The logger whose messages are members of a JSON object already.
+constexpr const char* kAccessLogger = "access";
+
+json::string json_text(spdlog::string_view_t text) {
+  return json::string(json::string_view(text.data(), text.size()));
+}
+
+class JsonFormatter : public spdlog::formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& out) override {
+    const auto append = [&](std::string_view text) {
+      out.append(text.data(), text.data() + text.size());
+    };
+    append("{\"time\":\"");
+    time_.format(message, out);
+    append("\",\"level\":");
+    append(json::serialize(json_text(spdlog::level::to_string_view(message.level))));
+    append(",");
+    if (std::string_view(message.logger_name.data(), message.logger_name.size()) == kAccessLogger) {
+      append({message.payload.data(), message.payload.size()});
+    } else {
+      append("\"message\":");
+      append(json::serialize(json_text(message.payload)));
+    }
+    append("}\n");
+  }
+  std::unique_ptr<spdlog::formatter> clone() const override {
+    return std::make_unique<JsonFormatter>();
+  }
+
+ private:
+  spdlog::pattern_formatter time_{"%Y-%m-%dT%H:%M:%S.%eZ", spdlog::pattern_time_type::utc, ""};
+};
+
+std::string path_of(const HttpRequest& request) {
+  return request.path().empty() ? "-" : sanitize_token(request.path(), 200);
+}
+
+std::string method_of(const HttpRequest& request) {
+  return request.method.empty() ? "-" : sanitize_token(request.method, 20);
+}
+
+// The name of the client's key; empty when the server has no keys.
+std::string key_of(const HttpRequest& request) {
+  return request.client ? request.client->name : "";
+}
+
+std::string text_line(const AccessLogOptions& options, const HttpRequest& request,
+                      const HttpOutcome& outcome) {
+  std::string line = fmt::format("{} {} {} {:.1f} ms ", method_of(request), path_of(request),
+                                 outcome.status, outcome.seconds * 1000);
+  for (const auto& [name, value] : outcome.notes) line += fmt::format("{}={} ", name, value);
+  if (!key_of(request).empty()) line += "key=" + sanitize_token(key_of(request), 100) + " ";
+  line += request.id;
+  if (options.prompts) line += " body=" + json::serialize(json::string(request.body));
+  return line;
+}
+
+std::string json_members(const AccessLogOptions& options, const HttpRequest& request,
+                         const HttpOutcome& outcome) {
+  json::object line;
+  line["method"] = method_of(request);
+  line["path"] = path_of(request);
+  if (!request.route.empty()) line["route"] = request.route;
+  line["status"] = outcome.status;
+  line["duration_ms"] = outcome.seconds * 1000;
+  for (const auto& [name, value] : outcome.notes) line[name] = value;
+  if (!key_of(request).empty()) line["key"] = key_of(request);
+  line["request_id"] = request.id;
+  if (options.prompts) line["body"] = request.body;
+  const std::string text = json::serialize(line);
+  return text.substr(1, text.size() - 2);
+}
+
+}  // namespace
+
+void start_logging(LogFormat format, const std::string& level) {
+  const auto sink = std::make_shared<spdlog::sinks::stderr_color_sink_mt>();
+  const auto logger = std::make_shared<spdlog::logger>("dbrx", sink);
+  const auto access = std::make_shared<spdlog::logger>(kAccessLogger, sink);
+  if (format == LogFormat::json) {
+    sink->set_formatter(std::make_unique<JsonFormatter>());
+  } else {
+    sink->set_pattern("%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v");
+  }
+  logger->set_level(spdlog::level::from_str(level));
+  access->set_level(spdlog::level::from_str(level));
+  spdlog::register_logger(access);
+  spdlog::set_default_logger(logger);
+}
+
+void log_access(const AccessLogOptions& options, const HttpRequest& request,
+                const HttpOutcome& outcome) {
+  if (!options.enabled || options.quiet_paths.contains(std::string(request.path()))) return;
+  std::shared_ptr<spdlog::logger> logger = spdlog::get(kAccessLogger);
+  if (!logger) logger = spdlog::default_logger();  // of a server inside a test
+  if (!logger->should_log(spdlog::level::info)) return;
+  logger->info("{}", options.format == LogFormat::json ? json_members(options, request, outcome)
+                                                       : text_line(options, request, outcome));
+}
+
+}  // namespace dbrx

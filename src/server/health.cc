@@ -1,0 +1,36 @@
+#include "server/health.h"
+
+#include "server/api_error.h"
+
+namespace dbrx {
+
+void Health::look() {
+  const EngineStats stats = engine_.stats();
+  const bool idle = stats.running == 0 && stats.waiting == 0;
+  if (idle || was_idle_ || stats.steps != steps_) progress_at_ = Clock::now();
+  was_idle_ = idle;
+  steps_ = stats.steps;
+}
+
+void Health::report_fault(const std::string& reason) {
+  const std::lock_guard lock(mutex_);
+  fault_ = reason;
+}
+
+void Health::refuse_if_at_fault() const {
+  const std::lock_guard lock(mutex_);
+  if (!fault_.empty()) throw ApiError(503, fault_, "", "fault");
+}
+
+Health::State Health::state() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!fault_.empty()) return State::fault;
+  }
+  look();
+  const EngineStats::Time began = engine_.stats().step_began_at;
+  const bool hangs = began != EngineStats::Time() && Clock::now() - began > stall_timeout_;
+  return hangs || Clock::now() - progress_at_ > stall_timeout_ ? State::stalled : State::ok;
+}
+
+}  // namespace dbrx

@@ -1,0 +1,105 @@
+#include "server/key_file.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <string>
+
+#include "base/error.h"
+#include "base/temporary_folder.h"
+
+namespace dbrx {
+namespace {
+
+ApiKeys read(const std::string& text) {
+  TemporaryFolder dir;
+  dir.write("keys.json", text);
+  ApiKeys keys;
+  add_key_file((dir.path() / "keys.json").string(), keys);
+  return keys;
+}
+
+// What is wrong with a file, without its folder.
+std::string complaint(const std::string& text) {
+  try {
+    read(text);
+  } catch (const Error& error) {
+    const std::string what = error.what();
+    return what.substr(what.find("keys.json") + 9);
+  }
+  return "accepted";
+}
+
+std::shared_ptr<const Identity> owner(const ApiKeys& keys, const std::string& key) {
+  HttpRequest request;
+  request.headers = {{"x-api-key", key}};
+  return keys.identify(request);
+}
+
+TEST(KeyFile, HasNamesScopesAndLimits) {
+  const ApiKeys keys = read(R"({"keys": [
+      {"name": "alice", "key": ["old", "new"], "requests_per_minute": 60,
+       "input_tokens_per_minute": 1000, "output_tokens_per_minute": 200, "weight": 2.5},
+      {"name": "bob", "scopes": ["metrics", "admin"],
+       "sha256": "2C26B46B68FFC68FF99B453C1D30413413422D706483BFA0F98A5E886266E7AE"}]})");
+  const auto alice = owner(keys, "new");
+  ASSERT_TRUE(alice);
+  EXPECT_EQ(alice->name, "alice");
+  EXPECT_EQ(alice->id, owner(keys, "old")->id);
+  EXPECT_EQ(alice->scopes, std::set<Scope>{Scope::infer});
+  EXPECT_EQ(alice->limits,
+            (ClientLimits{.requests = 60, .input_tokens = 1000, .output_tokens = 200}));
+  EXPECT_EQ(alice->weight, 2.5F);
+  const auto bob = owner(keys, "foo");  // whose SHA-256 is in the file
+  ASSERT_TRUE(bob);
+  EXPECT_EQ(bob->scopes, (std::set<Scope>{Scope::metrics, Scope::admin}));
+  EXPECT_EQ(bob->limits, ClientLimits());
+  EXPECT_NE(bob->id, alice->id);
+  EXPECT_FALSE(owner(keys, "bar"));
+}
+
+TEST(KeyFile, SaysWhatIsWrongWithWhichEntryAndRepeatsNoKey) {
+  const auto entry = [](const std::string& fields) {
+    return complaint(R"({"keys": [{"name": "a", "key": "secret-1"}, {)" + fields + "}]}");
+  };
+  EXPECT_TRUE(complaint("{").starts_with(": not valid JSON"));
+  EXPECT_TRUE(complaint("[]").starts_with(": expected a JSON object"));
+  EXPECT_TRUE(complaint(R"({"key": []})").starts_with(": must be an object {\"keys\""));
+  EXPECT_TRUE(complaint(R"({"keys": []})").starts_with(": has no key"));
+  EXPECT_TRUE(entry("").starts_with(": keys[1]: needs a name"));
+  EXPECT_TRUE(entry(R"("name": "b")").starts_with(": keys[1]: needs a key"));
+  EXPECT_TRUE(
+      entry(R"("name": "a", "key": "k")").starts_with(": keys[1]: the name \"a\" is taken"));
+  EXPECT_TRUE(entry(R"("name": "b", "key": "k", "scope": "infer")")
+                  .starts_with(": keys[1].scope: is no field"));
+  EXPECT_TRUE(entry(R"("name": "b", "key": "k", "scopes": ["all"])")
+                  .starts_with(": keys[1].scopes: must be of infer"));
+  EXPECT_TRUE(entry(R"("name": "b", "key": "k", "requests_per_minute": 0)")
+                  .starts_with(": keys[1].requests_per_minute: must be an integer"));
+  EXPECT_TRUE(
+      entry(R"("name": "b", "key": "k", "weight": -1)").starts_with(": keys[1].weight: must be"));
+  EXPECT_TRUE(entry(R"("name": "b", "sha256": "12")").starts_with(": keys[1].sha256: must be"));
+  const std::string twice = entry(R"("name": "b", "key": "secret-1")");
+  EXPECT_TRUE(twice.starts_with(": keys[1]: the API key of \"b\" is there twice")) << twice;
+  EXPECT_EQ(twice.find("secret"), std::string::npos);
+  EXPECT_TRUE(entry(R"("name": "b", "key": "two words")").starts_with(": keys[1]: an API key"));
+}
+
+TEST(KeyFile, ChangesAreNoticed) {
+  TemporaryFolder dir;
+  const std::string path = (dir.path() / "keys.json").string();
+  FileWatch watch(path);
+  EXPECT_FALSE(watch.changed());
+  dir.write("keys.json", "one");
+  EXPECT_TRUE(watch.changed());
+  EXPECT_FALSE(watch.changed());
+  dir.write("other.json", "two");
+  std::filesystem::rename(dir.path() / "other.json", path);
+  EXPECT_TRUE(watch.changed());
+  std::filesystem::remove(path);
+  EXPECT_TRUE(watch.changed());
+  EXPECT_FALSE(watch.changed());
+}
+
+}  // namespace
+}  // namespace dbrx

@@ -1,0 +1,189 @@
+// Limits of keys, a key file that changes, and origins, through a whole server.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <thread>
+
+#include "base/temporary_folder.h"
+#include "server/fake_server.h"
+
+namespace dbrx {
+namespace {
+
+namespace json = boost::json;
+using namespace std::chrono_literals;
+
+constexpr const char* kAlice = "x-api-key: alice-key\r\n";
+
+FakeServer::Setup with_limits(ClientLimits limits) {
+  FakeServer::Setup setup;
+  Identity alice;
+  alice.name = "alice";
+  alice.scopes = {Scope::infer};
+  alice.limits = limits;
+  setup.server.keys.add("alice-key", alice);
+  return setup;
+}
+
+TestAnswer complete(FakeServer& server, const std::string& fields) {
+  return server.post("/v1/completions", "{\"prompt\": \"x\", " + fields + "}", kAlice);
+}
+
+TEST(ServerLimits, RequestsBeyondTheLimitAreToldWhenToComeBack) {
+  FakeServer server(with_limits({.requests = 2}));
+  const TestAnswer first = complete(server, R"("max_tokens": 1)");
+  EXPECT_EQ(first.status, 200);
+  EXPECT_EQ(first.header("x-ratelimit-limit-requests"), "2");
+  EXPECT_EQ(first.header("x-ratelimit-remaining-requests"), "1");
+  EXPECT_EQ(complete(server, R"("max_tokens": 0)").status, 400);  // counts, though it is no good
+  const TestAnswer third = complete(server, R"("max_tokens": 1)");
+  EXPECT_EQ(third.status, 429);
+  const int64_t seconds = std::stoll(third.header("retry-after"));
+  EXPECT_TRUE(seconds >= 25 && seconds <= 30) << seconds;
+  EXPECT_LE(std::stoll(third.header("retry-after-ms")), seconds * 1000);
+  EXPECT_EQ(third.header("x-ratelimit-remaining-requests"), "0");
+  const json::value body = json::parse(third.body);
+  EXPECT_EQ(text_at(body, "/error_code"), "REQUEST_LIMIT_EXCEEDED");
+  EXPECT_EQ(text_at(body, "/error/type"), "rate_limit_error");
+  EXPECT_EQ(text_at(body, "/error/code"), "rate_limit_exceeded");
+  EXPECT_NE(text_at(body, "/message").find("2 requests per minute"), std::string::npos);
+  const TestAnswer anthropic =
+      server.post("/v1/messages", R"({"messages": [], "max_tokens": 1})", kAlice);
+  EXPECT_EQ(anthropic.status, 429);
+  EXPECT_EQ(anthropic.header("anthropic-ratelimit-requests-remaining"), "0");
+  EXPECT_EQ(anthropic.header("x-ratelimit-remaining-requests"), "");
+  TestClient list(server.port);
+  list.send_request("GET", "/v1/models", "", kAlice);
+  EXPECT_EQ(list.read_answer().status, 200);  // asks no model
+}
+
+// A reservation of 100 tokens never fits beside what an earlier answer used.
+TEST(ServerLimits, UnusedOutputIsThereForTheNextRequest) {
+  FakeServer server(with_limits({.output_tokens = 100}));
+  for (int i = 0; i < 3; ++i) {
+    const TestAnswer answer = complete(server, R"("max_tokens": 90, "stop": "b")");
+    EXPECT_EQ(answer.status, 200) << answer.body;
+  }
+  EXPECT_EQ(complete(server, R"("max_tokens": 101)").status, 400);
+  EXPECT_EQ(complete(server, R"("max_tokens": 51, "n": 2)").status, 400);
+  EXPECT_EQ(complete(server, R"("max_tokens": 80, "ignore_eos": true)").status, 200);
+  const TestAnswer refused = complete(server, R"("max_tokens": 80)");
+  EXPECT_EQ(refused.status, 429);
+  EXPECT_NE(refused.body.find("100 output tokens per minute"), std::string::npos);
+}
+
+TEST(ServerLimits, ACancelledRequestGivesBackWhatItDidNotUse) {
+  FakeServer server(with_limits({.output_tokens = 200}));
+  server.step_ms = 20;
+  {
+    TestClient client(server.port);
+    client.send_request("POST", "/v1/completions",
+                        R"({"prompt": "x", "max_tokens": 200, "ignore_eos": true, "stream": true})",
+                        kAlice);
+    EXPECT_NE(client.read_until("data: "), "");
+    EXPECT_EQ(complete(server, R"("max_tokens": 150)").status, 429);
+  }
+  EXPECT_TRUE(server.becomes_idle());
+  EXPECT_EQ(complete(server, R"("max_tokens": 150, "stop": "a")").status, 200);
+}
+
+TEST(ServerLimits, ARequestThatTheEngineDoesNotTakeGivesBackEverything) {
+  FakeServer::Setup setup = with_limits({.input_tokens = 100, .output_tokens = 100});
+  setup.engine.max_queued_requests = 1;
+  FakeServer server(std::move(setup));
+  EXPECT_EQ(server
+                .post("/v1/completions",
+                      R"({"prompt": ["aaaaaaaa", "bbbbbbbb"], "max_tokens": 50})", kAlice)
+                .status,
+            400);
+  EXPECT_EQ(complete(server, R"("max_tokens": 100, "stop": "a")").status, 200);
+}
+
+TEST(ServerLimits, AChangedKeyFileHoldsAndABrokenOneDoesNot) {
+  TemporaryFolder dir;
+  const std::string path =
+      dir.write("keys.json", R"({"keys": [{"name": "a", "key": "one"}]})").string();
+  FakeServer::Setup setup;
+  setup.server.key_file = path;
+  FakeServer server(std::move(setup));
+  const auto status = [&](const std::string& key) {
+    TestClient client(server.port);
+    client.send_request("GET", "/v1/models", "", "x-api-key: " + key + "\r\n");
+    return client.read_answer().status;
+  };
+  const auto becomes = [&](const std::string& key, int wanted) {
+    for (int i = 0; i < 500; ++i) {
+      if (status(key) == wanted) return true;
+      std::this_thread::sleep_for(10ms);
+    }
+    return false;
+  };
+  EXPECT_EQ(status("one"), 200);
+  EXPECT_EQ(status("two"), 401);
+  dir.write("keys.json", R"({"keys": [{"name": "a", "key": "two"}]})");
+  EXPECT_TRUE(becomes("two", 200));
+  EXPECT_EQ(status("one"), 401);
+  dir.write("keys.json", "{");
+  std::this_thread::sleep_for(1500ms);  // looked at each second
+  EXPECT_EQ(status("two"), 200);
+  dir.write("keys.json", R"({"keys": [{"name": "a", "key": "three"}]})");
+  EXPECT_TRUE(becomes("three", 200));
+}
+
+TEST(ServerLimits, AServerDoesNotStartWithAKeyFileThatIsNotThere) {
+  FakeServer::Setup setup;
+  setup.server.key_file = "/nonexistent/keys.json";
+  EXPECT_THROW(FakeServer server(std::move(setup)), Error);
+}
+
+TEST(ServerCors, PagesOfAllowedOriginsMayReadAnswersAndErrors) {
+  FakeServer::Setup setup = with_limits({});
+  setup.server.origins.add("https://chat.example.com");
+  FakeServer server(std::move(setup));
+  const auto ask = [&](const std::string& origin, const std::string& headers) {
+    TestClient client(server.port);
+    client.send_request("GET", "/v1/models", "", "Origin: " + origin + "\r\n" + headers);
+    return client.read_answer();
+  };
+  const TestAnswer good = ask("https://chat.example.com", kAlice);
+  EXPECT_EQ(good.status, 200);
+  EXPECT_EQ(good.header("access-control-allow-origin"), "https://chat.example.com");
+  EXPECT_EQ(good.header("vary"), "origin");
+  const TestAnswer locked = ask("https://chat.example.com", "");
+  EXPECT_EQ(locked.status, 401);
+  EXPECT_EQ(locked.header("access-control-allow-origin"), "https://chat.example.com");
+  const TestAnswer other = ask("https://evil.example.com", kAlice);
+  EXPECT_EQ(other.header("access-control-allow-origin"), "");
+  EXPECT_EQ(other.header("vary"), "origin");
+}
+
+TEST(ServerCors, APreflightNeedsNoKeyAndNamesTheHeaders) {
+  FakeServer::Setup setup = with_limits({});
+  setup.server.origins.add("*");
+  FakeServer server(std::move(setup));
+  TestClient client(server.port);
+  client.send_request("OPTIONS", "/v1/chat/completions", "",
+                      "Origin: https://a.example\r\nAccess-Control-Request-Method: POST\r\n"
+                      "Access-Control-Request-Headers: authorization,content-type\r\n");
+  const TestAnswer answer = client.read_answer();
+  EXPECT_EQ(answer.status, 204);
+  EXPECT_EQ(answer.header("access-control-allow-origin"), "*");
+  EXPECT_EQ(answer.header("access-control-allow-headers"), "authorization,content-type");
+  EXPECT_NE(answer.header("access-control-allow-methods").find("post"), std::string::npos);
+  EXPECT_EQ(answer.header("allow"), "post, options");
+}
+
+TEST(ServerCors, NobodyIsAllowedUnlessToldTo) {
+  FakeServer server;
+  TestClient client(server.port);
+  client.send_request("OPTIONS", "/v1/chat/completions", "",
+                      "Origin: https://a.example\r\nAccess-Control-Request-Method: POST\r\n");
+  EXPECT_EQ(client.read_answer().head.find("access-control"), std::string::npos);
+  AllowedOrigins origins;
+  for (const char* wrong : {"", "example.com", "https://", "https://a.example/", "https://a b"}) {
+    EXPECT_THROW(origins.add(wrong), Error) << wrong;
+  }
+}
+
+}  // namespace
+}  // namespace dbrx
