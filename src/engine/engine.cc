@@ -21,6 +21,8 @@ EngineOptions resolve(EngineOptions options, const ModelConfig& config) {
   require(options.max_batched_tokens >= 1, "max_batched_tokens must be at least 1");
   require(options.max_sequences >= 1 && options.max_sequences <= kMaxSequences,
           "max_sequences must be from 1 to 192");
+  require(options.prefill_slowdown == 0 || options.prefill_slowdown > 1,
+          "prefill_slowdown must be above 1, or 0 for none");
   require(options.max_queued_requests >= 1, "max_queued_requests must be at least 1");
   require(
       options.kv_blocks >= blocks_for(options.max_context),
@@ -35,7 +37,9 @@ EngineOptions resolve(EngineOptions options, const ModelConfig& config) {
 SchedulerLimits scheduler_limits(const EngineOptions& options) {
   return {.max_sequences = std::min(options.max_sequences, options.max_batched_tokens),
           .max_rows = options.max_batched_tokens,
-          .max_scoring_rows = kMaxLogitRows - options.max_sequences};
+          .max_scoring_rows = kMaxLogitRows - options.max_sequences,
+          .prefix_cache = options.prefix_cache,
+          .prefill_slowdown = options.prefill_slowdown};
 }
 
 // Rows of the head that belong to no token: holes and padding, whose logits were never trained.
@@ -113,7 +117,7 @@ SubmitResult Engine::submit_all(std::span<const std::shared_ptr<Request>> reques
                                 .has_experts = s.model.config().n_experts > 0});
     arrivals.push_back({.request = request,
                         .seed = request->seed ? *request->seed : random_seed(),
-                        .submitted = std::chrono::steady_clock::now()});
+                        .submitted = s.options.clock()});
   }
   const auto n = static_cast<int64_t>(arrivals.size());
   {
@@ -131,18 +135,19 @@ SubmitResult Engine::submit_all(std::span<const std::shared_ptr<Request>> reques
 
 bool Engine::step() {
   State& s = *state_;
-  s.now = std::chrono::steady_clock::now();
+  s.now = s.options.clock();
   const bool admitted = s.admit();
   const bool scheduled = s.schedule();
   if (scheduled) {
     s.counts.step_began_at = s.now;
     s.publish();  // who watches should see what a step is about when it takes long, or hangs
     s.fill_batch();
-    if (s.forward()) {
+    const bool computed = s.forward();
+    if (computed) {
       s.sample();
       s.emit();
     }
-    s.count_step();
+    s.count_step(computed);
   }
   s.publish();
   return admitted || scheduled;

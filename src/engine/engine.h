@@ -6,6 +6,7 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -28,7 +29,12 @@ struct EngineOptions {
   int64_t max_context = 0;  // tokens of one sequence; 0: the model's
   int64_t kv_blocks = 0;    // of 64 tokens; at least one whole context (0: just that)
   Format kv_format = Format::bf16;
+  bool prefix_cache = true;  // texts that begin with the same blocks share them
+  // Beside sequences that generate, prompts are computed in chunks that let a step take at most
+  // this many times as long as one without prompts; 0: prompts may always take all rows.
+  double prefill_slowdown = 0;
   std::vector<int32_t> eos_token_ids = {};
+  std::function<std::chrono::steady_clock::time_point()> clock = std::chrono::steady_clock::now;
 };
 
 enum class SubmitResult { ok, queue_full, stopping };

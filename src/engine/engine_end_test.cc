@@ -162,13 +162,34 @@ TEST(EngineSink, that_throws_ends_its_request_with_an_error_and_no_other) {
   EXPECT_EQ(other.answer->only().tokens.size(), 20U);
 }
 
-TEST(EngineSink, that_throws_at_the_last_event_leaves_nothing_behind) {
+TEST(EngineSink, that_throws_at_the_last_event_is_told_that_nothing_comes_any_more) {
   Rig rig;
-  const Call call = long_call(3, 1);
-  call->sink = [](Event&&) { throw std::bad_alloc(); };
+  for (const int64_t max_tokens : {1, 5}) {
+    const Call call = long_call(3, max_tokens);
+    int n_lost = 0;
+    call->n_choices = 2;
+    call->sink = [](Event&& event) {
+      if (event.finish) throw std::bad_alloc();
+    };
+    call->lost = [&] { ++n_lost; };
+    submit(rig.engine, call);
+    finish_all(rig.engine);
+    EXPECT_EQ(n_lost, 1);
+  }
+  EXPECT_GT(rig.engine.stats().generated_tokens, 2);
+}
+
+TEST(EngineSink, that_takes_its_last_event_is_not_told_that_it_is_lost) {
+  Rig rig;
+  const Call call = long_call(3, 5);
+  int n_events = 0;
+  call->sink = [&](Event&&) {
+    if (++n_events == 2) throw std::bad_alloc();  // the next one says so
+  };
+  call->lost = [] { ADD_FAILURE(); };
   submit(rig.engine, call);
   finish_all(rig.engine);
-  EXPECT_EQ(rig.engine.stats().generated_tokens, 1);
+  EXPECT_EQ(n_events, 3);
 }
 
 TEST(EngineQueue, refuses_what_does_not_fit_and_takes_more_when_something_started) {

@@ -81,10 +81,11 @@ void Engine::State::refuse(const Arrival& arrival, const std::exception& why) {
     refusal.seed = arrival.seed;
     refusal.times.submitted = arrival.submitted;
     refusal.times.now = now;
+    const bool last = refusal.last;
     try {
       request.sink(std::move(refusal));
     } catch (...) {
-      return;  // nobody takes the answer, and there is nothing more of it
+      if (last && request.lost) request.lost();
     }
   }
 }

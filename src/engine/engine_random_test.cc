@@ -2,6 +2,7 @@
 // is the one that it gets alone, and in the end every block is free.
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <random>
 
 #include "engine/engine.h"
@@ -30,15 +31,23 @@ class Dice {
 
 Call random_call(Dice& dice) {
   const int64_t n_prompt = dice.one_in(4) ? dice.between(1, 300) : dice.between(1, 40);
+  // Many begin like others, up to some place.
+  const auto text = static_cast<int32_t>(dice.between(1, 3));
+  const int64_t n_same = dice.one_in(3) ? 0 : dice.between(0, n_prompt);
   std::vector<int32_t> prompt;
   for (int64_t i = 0; i < n_prompt; ++i) {
-    prompt.push_back(static_cast<int32_t>(dice.between(0, kTestVocab - 1)));
+    const int64_t same = (text * 131 + i * 29) % kTestVocab;
+    prompt.push_back(static_cast<int32_t>(i < n_same ? same : dice.between(0, kTestVocab - 1)));
   }
   const int64_t most = std::min<int64_t>(kMaxContext - n_prompt, 300);
   Call call = make_call(prompt, dice.between(1, most));
   call->seed = static_cast<uint64_t>(dice.between(0, 1 << 30));
   call->n_choices = dice.one_in(5) ? static_cast<int32_t>(dice.between(2, 4)) : 1;
   call->priority = static_cast<int32_t>(dice.between(-1, 1));
+  call->client = static_cast<uint64_t>(dice.between(0, 3));
+  call->client_weight = dice.pick({1, 1, 5});
+  if (dice.one_in(8)) call->prompt_logprobs = 1;
+  call->routed_experts = dice.one_in(8);
   call->skip_special_tokens = !dice.one_in(4);
   if (dice.one_in(4)) call->top_logprobs = static_cast<int32_t>(dice.between(0, 5));
   call->sampling = {.temperature = dice.pick({0, 0.5F, 1, 1, 2}),
@@ -62,6 +71,8 @@ EngineOptions random_options(Dice& dice) {
           .max_batched_tokens = dice.one_in(2) ? dice.between(1, 40) : 512,
           .max_context = kMaxContext,
           .kv_blocks = dice.one_in(4) ? 100 : dice.between(7, 12),
+          .prefix_cache = !dice.one_in(4),
+          .prefill_slowdown = dice.one_in(2) ? 0 : 1.9,
           .eos_token_ids = {kEndId, 'z'}};
 }
 
@@ -81,13 +92,19 @@ void expect_prefix(const Answer& part, const Answer& whole) {
   }
 }
 
-// One engine, many requests at random times, some cancelled. Returns the number of preemptions.
-int64_t play(uint32_t seed, int n_requests) {
+// One engine, many requests at random times, some cancelled. Returns what it counted.
+EngineStats play(uint32_t seed, int n_requests) {
   SCOPED_TRACE("seed " + std::to_string(seed));
   Dice dice(seed);
-  const EngineOptions options = random_options(dice);
+  EngineOptions options = random_options(dice);
   Context context(Isa::scalar, static_cast<int>(dice.between(1, 2)));
   FakeModel model(kTestVocab);
+  EventTimes::Time clock;
+  options.clock = [&] { return clock; };
+  model.before_step = [&](const Batch& batch) {
+    clock += std::chrono::microseconds(dice.between(1000, 3000) + 100 * batch.n_rows());
+    return StepResult::ok;
+  };
   Engine engine(context, model, &test_tokenizer(), options);
   std::vector<Call> calls;
   while (static_cast<int>(calls.size()) < n_requests) {
@@ -108,6 +125,7 @@ int64_t play(uint32_t seed, int n_requests) {
                {.max_batched_tokens = 512,
                 .max_context = kMaxContext,
                 .kv_blocks = 100,
+                .prefix_cache = false,
                 .eos_token_ids = options.eos_token_ids});
   for (const Call& call : calls) {
     EXPECT_TRUE(call.answer->ended);
@@ -120,16 +138,20 @@ int64_t play(uint32_t seed, int n_requests) {
       expect_same(*call.answer, *alone.answer);
     }
   }
-  return engine.stats().preemptions;
+  return engine.stats();
 }
 
 TEST(EngineRandom, every_answer_is_the_one_that_the_request_gets_alone) {
   int64_t n_preemptions = 0;
+  int64_t n_hits = 0;
   for (uint32_t seed = 1; seed <= 16; ++seed) {
-    n_preemptions += play(seed, 30);
+    const EngineStats stats = play(seed, 30);
+    n_preemptions += stats.preemptions;
+    n_hits += stats.prefix_hits;
     if (HasFailure()) return;
   }
   EXPECT_GT(n_preemptions, 20);
+  EXPECT_GT(n_hits, 64 * 20);
 }
 
 }  // namespace

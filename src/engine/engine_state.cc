@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <chrono>
 #include <exception>
 #include <new>
 #include <span>
@@ -63,6 +62,7 @@ bool Engine::State::schedule() {
     if (sequence->scheduled == EventTimes::Time()) sequence->scheduled = now;
     if (owner.started) continue;
     owner.started = true;
+    owner.cached_tokens = sequence->n_cached;
     counts.prompt_tokens += static_cast<int64_t>(owner.request->prompt.size());
     leave_queue(owner);
   }
@@ -106,13 +106,13 @@ void Engine::State::add_logit_row(LogitRow row) {
 // False when the step failed: its requests are then ended.
 bool Engine::State::forward() {
   const StepResult result = run_model(model, context, batch, cache, output);
-  now = std::chrono::steady_clock::now();
+  now = options.clock();
   for (size_t i = 0; i < plan->size(); ++i) batch.spans[i].blocks.swap((*plan)[i]->blocks);
   if (result == StepResult::ok) {
     counts.weight_bytes_read += step_counters.add(output, batch.n_rows(), !logit_rows.empty());
     for (size_t i = 0; i < plan->size(); ++i) {
       Sequence& sequence = *(*plan)[i];
-      sequence.n_computed += sequence.n_rows;
+      scheduler.computed(sequence);
       if (!sequence.owner->request->routed_experts) continue;
       try {
         collect_routing(batch.spans[i], sequence);
@@ -122,7 +122,6 @@ bool Engine::State::forward() {
     }
     return true;
   }
-  ++counts.failed_steps;
   failed.clear();  // apart from the plan, which ending a request's choices changes
   for (const Sequence* sequence : *plan) failed.push_back(sequence->owner);
   for (ActiveRequest* entry : failed) end_choices(*entry, FinishReason::error, explain(result));
@@ -375,7 +374,8 @@ void Engine::State::send(Sequence& sequence, std::optional<FinishReason> reason)
   event.finish = reason;
   event.last = owner.n_unfinished == 0;
   event.usage = {.prompt_tokens = static_cast<int64_t>(owner.request->prompt.size()),
-                 .completion_tokens = owner.completion_tokens};
+                 .completion_tokens = owner.completion_tokens,
+                 .cached_tokens = owner.cached_tokens};
   event.times = {.submitted = owner.submitted,
                  .scheduled = sequence.scheduled,
                  .first_token = sequence.first_token,
@@ -386,18 +386,22 @@ void Engine::State::send(Sequence& sequence, std::optional<FinishReason> reason)
     owner.request->sink(std::move(event));
   } catch (...) {
     owner.sink_threw = true;
+    if (owner.n_unfinished == 0 && owner.request->lost) owner.request->lost();
   }
 }
 
-void Engine::State::count_step() {
+void Engine::State::count_step(bool computed) {
   ++counts.steps;
   counts.step_rows += batch.n_rows();
   const auto bucket =
       static_cast<size_t>(std::bit_width(static_cast<uint64_t>(batch.n_rows()) - 1));
   ++counts.step_row_counts[std::min(bucket, kStepRowBuckets - 1)];
-  counts.last_step_at = std::chrono::steady_clock::now();
-  counts.step_seconds +=
+  counts.failed_steps += computed ? 0 : 1;
+  counts.last_step_at = options.clock();
+  const double seconds =
       std::chrono::duration<double>(counts.last_step_at - counts.step_began_at).count();
+  counts.step_seconds += seconds;
+  if (computed) scheduler.took(seconds);
   counts.step_began_at = {};
 }
 
@@ -405,6 +409,9 @@ void Engine::State::publish() {
   counts.running = scheduler.n_running();
   counts.free_blocks = blocks.n_free();
   counts.total_blocks = blocks.n_blocks();
+  counts.cached_blocks = blocks.n_cached();
+  counts.prefix_queries = scheduler.n_prefix_queries();
+  counts.prefix_hits = scheduler.n_prefix_hits();
   counts.preemptions = scheduler.n_preemptions();
   const std::lock_guard lock(mutex);
   counts.waiting = n_queued + scheduler.n_waiting() - n_unstarted_choices;

@@ -57,7 +57,7 @@ struct Engine::State {
   // Publishes the statistics: before the model runs, and after the step, also when there was
   // nothing to do.
   void publish();
-  void count_step();
+  void count_step(bool computed);
 
   bool end_cancelled(bool all);
   void leave_queue(const ActiveRequest& owner);

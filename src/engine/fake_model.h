@@ -128,7 +128,13 @@ class FakeModel : public Model {
     CHECK_LE(1, batch.n_rows());
     CHECK_EQ(batch.positions.size(), batch.tokens.size());
     CHECK_LE(static_cast<int64_t>(batch.logit_rows.size()), kMaxLogitRows);
-    owned_.assign(static_cast<size_t>(n_blocks), false);
+    users_.assign(static_cast<size_t>(n_blocks), 0);
+    for (const BatchSpan& span : batch.spans) {
+      for (const int32_t block : span.blocks) {
+        CHECK_LT(block, n_blocks);
+        ++users_[static_cast<size_t>(block)];
+      }
+    }
     int64_t row = 0;
     for (const BatchSpan& span : batch.spans) {
       CHECK_EQ(span.first_row, row);
@@ -136,10 +142,9 @@ class FakeModel : public Model {
       const int64_t n_tokens = span.n_past + span.n_rows;
       CHECK_LE(n_tokens, static_cast<int64_t>(span.blocks.size()) * kKvBlockTokens);
       CHECK_LE(n_tokens, config_.max_seq_len);
-      for (const int32_t block : span.blocks) {
-        CHECK_LT(block, n_blocks);
-        CHECK(!owned_[static_cast<size_t>(block)]);  // a block has one owner
-        owned_[static_cast<size_t>(block)] = true;
+      for (auto i = static_cast<size_t>(span.n_past / kKvBlockTokens); i < span.blocks.size();
+           ++i) {
+        CHECK_EQ(users_[static_cast<size_t>(span.blocks[i])], 1);  // who writes is alone
       }
       for (int64_t i = 0; i < span.n_rows; ++i, ++row) {
         CHECK_EQ(int64_t{batch.positions[static_cast<size_t>(row)]}, span.n_past + i);
@@ -157,7 +162,7 @@ class FakeModel : public Model {
   ModelConfig config_;
   std::vector<Slot> slots_;       // [n_blocks * kKvBlockTokens]
   std::vector<int32_t> history_;  // of the row being computed
-  std::vector<char> owned_;       // [n_blocks]
+  std::vector<int32_t> users_;    // [n_blocks] sequences of the step
   int64_t n_steps_ = 0;
   int64_t n_rows_ = 0;
 };

@@ -58,7 +58,7 @@ struct TokenInfo {
 struct Usage {
   int64_t prompt_tokens = 0;
   int64_t completion_tokens = 0;  // of all choices so far; the token that stopped one counts
-  int64_t cached_tokens = 0;      // of the prompt, not computed again
+  int64_t cached_tokens = 0;      // of the prompt, found when the first choice started
 };
 
 // When things happened to a choice; each is 0 (default-constructed) until it did.
@@ -118,6 +118,9 @@ struct Request {
   // Called from the engine thread; must not block. One that throws loses that event, and the next
   // step ends the request with FinishReason::error.
   std::function<void(Event&&)> sink;
+  // Called from the engine thread when the sink threw at the last event: nothing comes any more.
+  // Memory is probably short: it must not need any, and must not throw. May be empty.
+  std::function<void()> lost;
 
   // Any thread may set it; the engine ends the request at its next step.
   std::atomic<bool> cancelled{false};

@@ -1,6 +1,7 @@
 #include "engine/scheduler.h"
 
 #include <algorithm>
+#include <array>
 #include <tuple>
 
 #include "base/error.h"
@@ -10,7 +11,7 @@ namespace {
 
 bool before(const Sequence* a, const Sequence* b) {
   const auto key = [](const Sequence* s) {
-    return std::tuple(s->owner->request->priority, s->owner->arrival, s->choice);
+    return std::tuple(s->owner->request->priority, s->start);
   };
   return key(a) < key(b);
 }
@@ -41,18 +42,33 @@ void reserve(Sequence& sequence) {
   sequence.blocks.reserve(static_cast<size_t>(blocks_for(n_prompt + request.stop.max_tokens)));
 }
 
+using OneBlock = std::array<int32_t, static_cast<size_t>(kKvBlockTokens)>;
+
+OneBlock tokens_of_block(const Sequence& sequence, int64_t index) {
+  OneBlock tokens;
+  for (int64_t i = 0; i < kKvBlockTokens; ++i) {
+    tokens[static_cast<size_t>(i)] = sequence.token(index * kKvBlockTokens + i);
+  }
+  return tokens;
+}
+
+// Whole blocks of a text before its last token: what it may share.
+int64_t shareable_blocks(int64_t n_tokens) { return (n_tokens - 1) / kKvBlockTokens; }
+
 }  // namespace
 
-Scheduler::Scheduler(SchedulerLimits limits, BlockPool& pool) : limits_(limits), pool_(pool) {
+Scheduler::Scheduler(SchedulerLimits limits, BlockPool& pool)
+    : limits_(limits), pool_(pool), pacer_(limits.prefill_slowdown, limits.max_rows) {
   CHECK_LE(1, limits_.max_sequences);
   CHECK_LE(limits_.max_sequences, limits_.max_rows);
   CHECK_LE(1, limits_.max_scoring_rows);
   running_.reserve(static_cast<size_t>(limits_.max_sequences));
   plan_.reserve(static_cast<size_t>(limits_.max_sequences));
+  prefix_.reserve(static_cast<size_t>(pool.n_blocks()));
 }
 
 void Scheduler::add(Sequence& sequence) {
-  insert_in_order(waiting_, &sequence);
+  line_.add(sequence);
   sequence.state = Sequence::State::waiting;
 }
 
@@ -64,25 +80,42 @@ const std::vector<Sequence*>& Scheduler::schedule() {
   for (size_t i = 0; i < running_.size(); ++i) {
     if (is_decoding(*running_[i])) give_rows(i);
   }
+  rows_left_ = std::min(rows_left_, pacer_.prompt_rows(limits_.max_rows - rows_left_));
   for (size_t i = 0; i < running_.size(); ++i) {
     if (running_[i]->n_rows == 0) give_rows(i);
   }
   start_waiting();
 
   plan_.clear();
+  n_decoding_rows_ = n_prompt_rows_ = 0;
   for (Sequence* sequence : running_) {
-    if (sequence->n_rows > 0) plan_.push_back(sequence);
+    if (sequence->n_rows == 0) continue;
+    plan_.push_back(sequence);
+    (is_decoding(*sequence) ? n_decoding_rows_ : n_prompt_rows_) += sequence->n_rows;
   }
-  CHECK(!plan_.empty() || (running_.empty() && waiting_.empty()));
+  CHECK(!plan_.empty() || (running_.empty() && n_waiting() == 0));
   return plan_;
 }
 
-Sequence& Scheduler::last_in_line() {
-  return waiting_.empty() ? *running_.back() : *waiting_.front();
+void Scheduler::computed(Sequence& sequence) {
+  sequence.n_computed += sequence.n_rows;
+  if (!limits_.prefix_cache) return;
+  while ((sequence.n_named + 1) * kKvBlockTokens <= sequence.n_computed) {
+    const OneBlock tokens = tokens_of_block(sequence, sequence.n_named);
+    const int32_t block = sequence.blocks[static_cast<size_t>(sequence.n_named)];
+    sequence.last_name = pool_.name_block(block, sequence.last_name, tokens);
+    ++sequence.n_named;
+  }
 }
 
-int64_t Scheduler::rows_for(const Sequence& sequence) const {
-  const int64_t wanted = std::min(sequence.n_tokens() - sequence.n_computed, rows_left_);
+Sequence& Scheduler::last_in_line() {
+  Sequence* next = next_in_line();
+  return next != nullptr ? *next : *running_.back();
+}
+
+// Of the tokens that are missing.
+int64_t Scheduler::rows_for(const Sequence& sequence, int64_t n_missing) const {
+  const int64_t wanted = std::min(n_missing, rows_left_);
   return sequence.scores_prompt() ? std::min(wanted, scoring_rows_left_) : wanted;
 }
 
@@ -90,11 +123,18 @@ void Scheduler::take_rows(Sequence& sequence, int64_t n_rows) {
   sequence.n_rows = n_rows;
   rows_left_ -= n_rows;
   if (sequence.scores_prompt()) scoring_rows_left_ -= n_rows;
+  // At once, so that the next one to start in this step is another client's. What is computed again
+  // after an eviction is not its doing.
+  const int64_t end = sequence.n_computed + n_rows;
+  const int64_t n_new = std::min(end - sequence.n_charged, n_rows);
+  if (n_new <= 0) return;
+  FairLine::charge(sequence, n_new);
+  sequence.n_charged = end;
 }
 
 void Scheduler::give_rows(size_t index) {
   Sequence& sequence = *running_[index];
-  const int64_t wanted = rows_for(sequence);
+  const int64_t wanted = rows_for(sequence, sequence.n_tokens() - sequence.n_computed);
   if (wanted == 0) return;
   grow_blocks(index, wanted);
   take_rows(sequence, std::min(wanted, room(sequence)));
@@ -116,49 +156,119 @@ void Scheduler::grow_blocks(size_t index, int64_t n_rows) {
 
 void Scheduler::preempt_last() {
   Sequence& victim = *running_.back();
-  add(victim);  // first: it may throw
+  insert_in_order(evicted_, &victim);  // first: it may throw
   running_.pop_back();
   pool_.give_back(victim.blocks);
-  victim.n_computed = 0;
+  victim.state = Sequence::State::waiting;
+  victim.n_computed = victim.n_named = 0;
+  victim.last_name = kNoBlock;
   rows_left_ += victim.n_rows;
   victim.n_rows = 0;
   ++victim.n_preemptions;
   ++n_preemptions_;
 }
 
+// Null: nobody waits.
+Sequence* Scheduler::next_in_line() const {
+  Sequence* fresh = line_.next();
+  if (evicted_.empty()) return fresh;
+  Sequence* evicted = evicted_.front();
+  if (fresh == nullptr) return evicted;
+  const bool first = fresh->owner->request->priority < evicted->owner->request->priority;
+  return first ? fresh : evicted;
+}
+
 void Scheduler::start_waiting() {
-  while (rows_left_ > 0 && !waiting_.empty() && n_running() < limits_.max_sequences) {
-    Sequence& sequence = *waiting_.front();
-    const int64_t n_rows = rows_for(sequence);
-    if (n_rows == 0 || !fits(sequence)) return;  // nobody overtakes
-    reserve(sequence);                           // first: it may throw
-    waiting_.pop_front();
-    sequence.state = Sequence::State::running;
-    take_rows(sequence, n_rows);
-    for (int64_t n = blocks_for(sequence.n_rows); n > 0; --n) {
-      sequence.blocks.push_back(pool_.take());
-    }
-    insert_in_order(running_, &sequence);
+  while (rows_left_ > 0 && n_running() < limits_.max_sequences) {
+    Sequence* next = next_in_line();
+    if (next == nullptr || waits_for_prompt(*next)) return;
+    find_prefix(*next);
+    const int64_t n_found = std::ssize(prefix_) * kKvBlockTokens;
+    const int64_t n_rows = rows_for(*next, next->n_tokens() - n_found);
+    if (n_rows == 0 || !fits(*next)) return;  // nobody overtakes
+    start(*next, n_rows);
+  }
+}
+
+// With the blocks that were found.
+void Scheduler::start(Sequence& sequence, int64_t n_rows) {
+  reserve(sequence);  // first: it may throw
+  const int64_t n_found = std::ssize(prefix_) * kKvBlockTokens;
+  if (sequence.start >= 0) {
+    evicted_.pop_front();
+  } else {
+    line_.take(sequence);
+    sequence.start = n_started_++;
+    sequence.n_cached = n_found;
+    n_prefix_hits_ += n_found;
+    if (shares_blocks(sequence)) n_prefix_queries_ += sequence.n_tokens();
+  }
+  sequence.state = Sequence::State::running;
+  for (const int32_t block : prefix_) {
+    pool_.share(block);
+    sequence.blocks.push_back(block);
+  }
+  sequence.n_computed = n_found;
+  sequence.n_named = std::ssize(prefix_);
+  sequence.last_name = prefix_.empty() ? kNoBlock : pool_.name(prefix_.back());
+  take_rows(sequence, n_rows);
+  while (room(sequence) < n_rows) sequence.blocks.push_back(pool_.take());
+  insert_in_order(running_, &sequence);
+}
+
+// A choice waits while another one of its request computes the prompt that it can share: that is
+// the sooner done the fewer rows the step has.
+bool Scheduler::waits_for_prompt(const Sequence& sequence) const {
+  if (!shares_blocks(sequence)) return false;
+  const ActiveRequest& owner = *sequence.owner;
+  const int64_t n_shared = shareable_blocks(std::ssize(owner.request->prompt));
+  return std::ranges::any_of(owner.choices, [&](const Sequence& other) {
+    return other.state == Sequence::State::running && other.n_named < n_shared;
+  });
+}
+
+// Rows whose routing or logprobs are wanted have to be computed.
+bool Scheduler::shares_blocks(const Sequence& sequence) const {
+  const Request& request = *sequence.owner->request;
+  return limits_.prefix_cache && !request.routed_experts && !request.prompt_logprobs;
+}
+
+void Scheduler::find_prefix(const Sequence& sequence) {
+  prefix_.clear();
+  if (!shares_blocks(sequence)) return;
+  BlockName name = kNoBlock;
+  for (int64_t i = 0; i < shareable_blocks(sequence.n_tokens()); ++i) {
+    const int32_t block = pool_.find(name, tokens_of_block(sequence, i));
+    if (block < 0) return;
+    prefix_.push_back(block);
+    name = pool_.name(block);
   }
 }
 
 // A sequence starts when all its known tokens have room beside what the running ones still need for
 // theirs, and one block more for each of these to grow into: starting what must be preempted at
-// once would only compute the same prompt twice.
+// once would only compute the same prompt twice. Found blocks that others have need no room.
 bool Scheduler::fits(const Sequence& sequence) const {
   int64_t n_promised = n_running();
   for (const Sequence* other : running_) n_promised += missing_blocks(*other);
-  return missing_blocks(sequence) + n_promised <= pool_.n_free();
+  const int64_t n_shared =
+      std::ranges::count_if(prefix_, [&](int32_t block) { return !pool_.is_free(block); });
+  return blocks_for(sequence.n_tokens()) - n_shared + n_promised <= pool_.n_free();
 }
 
 void Scheduler::remove(Sequence& sequence) {
   pool_.give_back(sequence.blocks);
-  if (sequence.state == Sequence::State::waiting) {
-    waiting_.erase(std::find(waiting_.begin(), waiting_.end(), &sequence));
-  } else {
-    CHECK(sequence.state == Sequence::State::running);
+  if (sequence.state == Sequence::State::running) {
     running_.erase(std::find(running_.begin(), running_.end(), &sequence));
+  } else {
+    CHECK(sequence.state == Sequence::State::waiting);
+    if (sequence.start < 0) {
+      line_.take(sequence);
+    } else {
+      evicted_.erase(std::find(evicted_.begin(), evicted_.end(), &sequence));
+    }
   }
+  FairLine::leave(sequence);
   sequence.state = Sequence::State::finished;
 }
 

@@ -14,7 +14,9 @@ struct Line {
   Sequence& add(int64_t n_prompt, int32_t priority = 0) {
     auto entry = std::make_unique<ActiveRequest>();
     entry->request = std::make_shared<Request>();
-    entry->request->prompt.assign(static_cast<size_t>(n_prompt), 1);
+    // Texts of their own: nothing to share.
+    entry->request->prompt.assign(static_cast<size_t>(n_prompt),
+                                  static_cast<int32_t>(requests.size()));
     entry->request->priority = priority;
     entry->request->stop.max_tokens = 1000;
     entry->arrival = static_cast<int64_t>(requests.size());
@@ -35,7 +37,7 @@ struct Line {
       EXPECT_LE(s->n_computed + s->n_rows, static_cast<int64_t>(s->blocks.size()) * kKvBlockTokens);
       rows.push_back(s->n_rows);
       const bool samples = s->samples();
-      s->n_computed += s->n_rows;
+      scheduler.computed(*s);
       if (samples) s->generated.push_back(1);
     }
     for (const auto& entry : requests) {

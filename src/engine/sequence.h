@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/block_pool.h"
 #include "engine/request.h"
 #include "engine/text_stream.h"
 #include "kernels/attention/attention.h"
@@ -14,6 +15,7 @@
 namespace dbrx {
 
 struct ActiveRequest;
+struct Client;
 
 constexpr int64_t blocks_for(int64_t n_tokens) {
   return (n_tokens + kKvBlockTokens - 1) / kKvBlockTokens;
@@ -26,12 +28,18 @@ struct Sequence {
   ActiveRequest* owner = nullptr;
   int32_t choice = 0;
   State state = State::waiting;
+  Client* client = nullptr;  // of the scheduler's line
+  int64_t start = -1;        // its place among all that have started; -1: has not run yet
   std::vector<int32_t> generated;
   int64_t n_computed = 0;       // tokens whose keys and values are in the cache
   std::vector<int32_t> blocks;  // cache blocks, room for n_computed tokens and those of this step
-  int64_t n_rows = 0;           // rows of it in this step; 0: not in the step
-  int64_t n_scored = 1;         // prompt tokens whose logprobs were reported; the first has none
-  int64_t n_routed = 0;         // tokens whose experts are known
+  int64_t n_named = 0;          // of these blocks, from the first on, are complete
+  BlockName last_name = kNoBlock;  // of the last of those
+  int64_t n_cached = 0;            // tokens that were in the cache when it started
+  int64_t n_charged = 0;           // tokens that its client was charged for
+  int64_t n_rows = 0;              // rows of it in this step; 0: not in the step
+  int64_t n_scored = 1;            // prompt tokens whose logprobs were reported; the first has none
+  int64_t n_routed = 0;            // tokens whose experts are known
   int64_t n_preemptions = 0;
   EventTimes::Time scheduled;             // as in EventTimes
   EventTimes::Time first_token;           // as in EventTimes
@@ -58,6 +66,7 @@ struct ActiveRequest {
   std::vector<Sequence> choices;   // never resized: the scheduler keeps pointers
   int64_t n_unfinished = 0;        // choices
   int64_t completion_tokens = 0;   // of all choices
+  int64_t cached_tokens = 0;       // of the prompt, when its first choice started
 };
 
 inline int64_t Sequence::n_tokens() const {

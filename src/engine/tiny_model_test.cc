@@ -106,6 +106,32 @@ TEST(TinyModel, answers_keep_their_bits_with_bf16_weights_and_bf16_cache) {
   expect_same_everywhere("tiny-bf16", Format::bf16);
 }
 
+TEST(TinyModel, answers_keep_their_bits_when_their_prompts_are_found_in_the_cache) {
+  for (const Format kv_format : {Format::f32, Format::bf16, Format::int8}) {
+    Context context(choose_isa({}), 2);
+    flush_denormals();
+    const EngineOptions options = {.max_context = 256, .kv_blocks = 32, .kv_format = kv_format};
+    EngineOptions without = options;
+    without.prefix_cache = false;
+    Engine plain(context, tiny("tiny"), nullptr, without);
+    Engine engine(context, tiny("tiny"), nullptr, options);
+    for (const Call& call : tiny_calls()) {
+      call->routed_experts = false;
+      submit(plain, call);
+      finish_all(plain);
+      for (int i = 0; i < 2; ++i) {
+        const Call again = copy(call);
+        submit(engine, again);
+        finish_all(engine);
+        const auto n_prompt = static_cast<int64_t>(call->prompt.size());
+        EXPECT_EQ(again.answer->usage.cached_tokens, i == 0 ? 0 : (n_prompt - 1) / 64 * 64);
+        expect_same(*again.answer, *call.answer);
+      }
+    }
+    EXPECT_GT(engine.stats().prefix_hits, 0);
+  }
+}
+
 TEST(TinyModel, choices_of_a_request_are_what_single_choices_would_be) {
   Context context(choose_isa({}), 2);
   flush_denormals();
