@@ -96,6 +96,35 @@ TEST(EngineFairness, clients_that_always_want_something_get_tokens_by_their_weig
   finish_all(rig.engine);
 }
 
+TEST(EngineFairness, a_short_prompt_does_not_wait_for_the_end_of_another_clients_long_one) {
+  Rig rig({.max_batched_tokens = 32, .kv_blocks = 100});
+  const Call long_one = rig.add(1, 1000, 1);
+  for (int i = 0; i < 3; ++i) rig.engine.step();
+  const Call same_client = rig.add(1, 10, 1);
+  const Call other = rig.add(2, 10, 1);
+  for (int i = 0; i < 3; ++i) rig.engine.step();
+  EXPECT_TRUE(other.answer->ended);
+  EXPECT_FALSE(long_one.answer->ended);
+  EXPECT_FALSE(same_client.answer->ended);
+  finish_all(rig.engine);
+}
+
+TEST(EngineFairness, two_long_prompts_of_two_clients_go_on_side_by_side) {
+  Rig rig({.max_batched_tokens = 32, .kv_blocks = 100});
+  const Call first = rig.add(1, 640, 1);
+  const Call second = rig.add(2, 640, 1);
+  int64_t n_steps = 0;
+  while (!first.answer->ended) {
+    rig.engine.step();
+    ++n_steps;
+  }
+  EXPECT_GT(n_steps, 36);  // 20 when it goes first
+  rig.engine.step();
+  rig.engine.step();
+  EXPECT_TRUE(second.answer->ended);
+  finish_all(rig.engine);
+}
+
 TEST(EngineFairness, a_prompt_beside_sequences_that_generate_does_not_double_their_steps) {
   Rig rig({.max_batched_tokens = 512, .kv_blocks = 200, .prefill_slowdown = 1.9});
   std::vector<double> gaps;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <tuple>
+#include <utility>
 
 #include "base/error.h"
 
@@ -14,6 +15,19 @@ bool before(const Sequence* a, const Sequence* b) {
     return std::tuple(s->owner->request->priority, s->start);
   };
   return key(a) < key(b);
+}
+
+// Whose prompt goes on, or begins, first.
+auto prompt_turn(const Sequence* s) {
+  return std::tuple(s->owner->request->priority, s->client->served, s->start);
+}
+
+// Whether one that waits goes before a prompt that has begun.
+bool goes_first(const Sequence& waiting, const Sequence& prompt) {
+  const auto turn = [](const Sequence& s) {
+    return std::pair(s.owner->request->priority, s.client->served);
+  };
+  return turn(waiting) < turn(prompt);
 }
 
 template <typename Line>
@@ -63,6 +77,7 @@ Scheduler::Scheduler(SchedulerLimits limits, BlockPool& pool)
   CHECK_LE(limits_.max_sequences, limits_.max_rows);
   CHECK_LE(1, limits_.max_scoring_rows);
   running_.reserve(static_cast<size_t>(limits_.max_sequences));
+  prompts_.reserve(static_cast<size_t>(limits_.max_sequences));
   plan_.reserve(static_cast<size_t>(limits_.max_sequences));
   prefix_.reserve(static_cast<size_t>(pool.n_blocks()));
 }
@@ -81,10 +96,7 @@ const std::vector<Sequence*>& Scheduler::schedule() {
     if (is_decoding(*running_[i])) give_rows(i);
   }
   rows_left_ = std::min(rows_left_, pacer_.prompt_rows(limits_.max_rows - rows_left_));
-  for (size_t i = 0; i < running_.size(); ++i) {
-    if (running_[i]->n_rows == 0) give_rows(i);
-  }
-  start_waiting();
+  give_prompt_rows();
 
   plan_.clear();
   n_decoding_rows_ = n_prompt_rows_ = 0;
@@ -178,16 +190,47 @@ Sequence* Scheduler::next_in_line() const {
   return first ? fresh : evicted;
 }
 
-void Scheduler::start_waiting() {
-  while (rows_left_ > 0 && n_running() < limits_.max_sequences) {
-    Sequence* next = next_in_line();
-    if (next == nullptr || waits_for_prompt(*next)) return;
-    find_prefix(*next);
-    const int64_t n_found = std::ssize(prefix_) * kKvBlockTokens;
-    const int64_t n_rows = rows_for(*next, next->n_tokens() - n_found);
-    if (n_rows == 0 || !fits(*next)) return;  // nobody overtakes
-    start(*next, n_rows);
+// To prompts that have begun, and to the next in line while they may start.
+void Scheduler::give_prompt_rows() {
+  prompts_.clear();
+  for (Sequence* sequence : running_) {
+    if (sequence->n_rows == 0) prompts_.push_back(sequence);
   }
+  bool may_start = true;
+  Sequence* prompt = take_next_prompt();
+  while (rows_left_ > 0) {
+    Sequence* next = may_start ? next_in_line() : nullptr;
+    if (next != nullptr && (prompt == nullptr || goes_first(*next, *prompt))) {
+      may_start = try_start(*next);  // nobody overtakes
+      continue;
+    }
+    if (prompt == nullptr) return;
+    // It may have been evicted meanwhile, and even started again.
+    const auto at = std::find(running_.begin(), running_.end(), prompt);
+    if (at != running_.end() && prompt->n_rows == 0) {
+      give_rows(static_cast<size_t>(at - running_.begin()));
+    }
+    prompt = take_next_prompt();
+  }
+}
+
+// Null: none is left.
+Sequence* Scheduler::take_next_prompt() {
+  if (prompts_.empty()) return nullptr;
+  const auto next = std::ranges::min_element(prompts_, {}, prompt_turn);
+  Sequence* prompt = *next;
+  prompts_.erase(next);
+  return prompt;
+}
+
+bool Scheduler::try_start(Sequence& sequence) {
+  if (n_running() == limits_.max_sequences || waits_for_prompt(sequence)) return false;
+  find_prefix(sequence);
+  const int64_t n_found = std::ssize(prefix_) * kKvBlockTokens;
+  const int64_t n_rows = rows_for(sequence, sequence.n_tokens() - n_found);
+  if (n_rows == 0 || !fits(sequence)) return false;
+  start(sequence, n_rows);
+  return true;
 }
 
 // With the blocks that were found.

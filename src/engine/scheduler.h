@@ -1,13 +1,14 @@
 // Who runs in the next step, and by how many tokens.
 //
 // A step has max_rows rows. Sequences that generate get one each; what is left, or what their pace
-// allows (prefill_pacer.h), goes to prompts, in order, in chunks; then waiting sequences start
-// while there are rows, places and blocks. The line has better priorities first, then those that
-// have run before, then whose turn it is (fair_line.h); those that run stand in the order in which
-// they started. A sequence that needs a block when none is free takes one from the last of the
+// allows (prefill_pacer.h), goes to prompts, in chunks, and to waiting sequences, which start while
+// there are rows, places and blocks: better priorities first, then clients that were served less,
+// then those that started first. The line has better priorities first, then those that have run
+// before, then whose turn it is (fair_line.h); those that run stand in the order in which they
+// started. A sequence that needs a block when none is free takes one from the last of the
 // running ones: that one loses all its blocks, waits at the head of its priority, and goes on from
 // what can still be found of them. The last one itself just sits out the step, holding what it has.
-// So the first in order always advances, and every request ends.
+// So the first in order always gets blocks, and every request ends.
 //
 // A sequence begins with the blocks that hold the beginning of its text already (block_pool.h),
 // but for its last token, which is always computed. Rows of a prompt whose logprobs are wanted need
@@ -67,10 +68,12 @@ class Scheduler {
   int64_t rows_for(const Sequence& sequence, int64_t n_missing) const;
   void take_rows(Sequence& sequence, int64_t n_rows);
   void give_rows(size_t index);
+  void give_prompt_rows();
+  Sequence* take_next_prompt();
   void grow_blocks(size_t index, int64_t n_rows);
   void preempt_last();
   Sequence* next_in_line() const;
-  void start_waiting();
+  bool try_start(Sequence& sequence);
   void start(Sequence& sequence, int64_t n_rows);
   bool waits_for_prompt(const Sequence& sequence) const;
   bool shares_blocks(const Sequence& sequence) const;
@@ -83,6 +86,7 @@ class Scheduler {
   FairLine line_;                   // that have not run
   std::deque<Sequence*> evicted_;   // in the order of running_
   std::vector<Sequence*> running_;  // by priority, then start
+  std::vector<Sequence*> prompts_;  // running, that may still get rows in this step
   std::vector<Sequence*> plan_;     // of this step
   std::vector<int32_t> prefix_;     // found blocks of the one that may start
   int64_t rows_left_ = 0;           // of this step
