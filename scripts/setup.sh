@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Installs what is missing on a Debian 12 machine. Usage: scripts/setup.sh build|test|all
 #   build  what scripts/build.sh needs: compiler, CMake, libraries, cargo
-#   test   + GoogleTest, Google Benchmark, Python, Node and curl for the client tests
+#   test   + GoogleTest, Google Benchmark, Python, Node, curl and Prometheus for the client tests
 #   all    + clang 19 with its tools and sanitizer runtimes
 set -euo pipefail
 
 build_packages=(
   ca-certificates g++ cmake ninja-build pkg-config git
   libboost1.81-dev libboost-json1.81-dev libssl-dev libcli11-dev libspdlog-dev libfmt-dev libedit-dev
-  libxxhash-dev libhwloc-dev libpcre2-dev
+  libxxhash-dev libhwloc-dev libpcre2-dev prometheus-cpp-dev
 )
 test_packages=(libgtest-dev libbenchmark-dev python3 python3-venv curl)
 all_packages=(clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev)
@@ -56,6 +56,7 @@ if [ ${#missing[@]} -gt 0 ]; then
   apt-get update -qq
   apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
+[ "${1:-build}" = build ] || "$(dirname "$0")/prometheus.sh" >/dev/null
 have_cargo || {
   echo "scripts/setup.sh: the first cargo in PATH is older than $minimum_cargo: run 'rustup update' or remove it" >&2
   exit 1

@@ -10,8 +10,9 @@ declare -A may=(
   [text]="base text"
   [safety]="base safety"
   [engine]="base tensor kernels model text engine"
-  [server]="base tensor kernels model text safety engine server"
-  [apps]="base tensor kernels model text safety engine server apps"
+  [telemetry]="base tensor kernels model text engine telemetry"
+  [server]="base tensor kernels model text safety engine telemetry server"
+  [apps]="base tensor kernels model text safety engine telemetry server apps"
 )
 bad=0
 for dir in src/*/; do

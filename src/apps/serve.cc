@@ -17,6 +17,7 @@
 #include "apps/loaded_model.h"
 #include "apps/serve_flags.h"
 #include "base/error.h"
+#include "kernels/roof/roof.h"
 #include "server/server.h"
 #include "tensor/background_verify.h"
 
@@ -113,6 +114,8 @@ int serve(ServeFlags& flags) {
   options.trial_program = "/proc/self/exe";  // though another file may have its name by now
   options.tokenizer_config = loaded.tokenizer_config;
   options.system_fingerprint = fingerprint(loaded, flags.model);
+  options.telemetry.metrics.kv_format = flags.model.kv_format;
+  options.telemetry.metrics.read_bytes_per_second = measure_read(*loaded.context);
   const bool has_chat_template = loaded.chat_template.has_value();
   Server server(options, *loaded.engine, *loaded.tokenizer, std::move(loaded.chat_template));
   server.listen(port);

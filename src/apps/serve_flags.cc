@@ -94,6 +94,20 @@ void add_log_flags(CLI::App& app, ServeFlags& flags) {
                "log the bodies of requests, prompts included");
 }
 
+void add_telemetry_flags(CLI::App& app, ServeFlags& flags) {
+  app.add_flag("--no-record-requests", flags.no_records,
+               "keep no recent requests in memory (GET /dbrx/v1/requests)");
+  app.add_flag("--no-record-texts", flags.no_record_texts,
+               "keep them without their prompts and answers");
+  app.add_option("--record-bytes", flags.server.telemetry.recent.max_bytes,
+                 "memory that recent requests may take")
+      ->check(CLI::Range(size_t{1} << 16, size_t{1} << 36))
+      ->capture_default_str();
+  app.add_option("--otlp-traces-endpoint", flags.traces_endpoint,
+                 "where spans of requests are sent, as OTLP over HTTP: "
+                 "http://localhost:4318/v1/traces (default: nowhere)");
+}
+
 // A flag of another server that this one can't honour in general: the values that ask for nothing
 // are accepted.
 struct ForeignFlag {
@@ -195,6 +209,8 @@ void add_serve_flags(CLI::App& app, ServeFlags& flags) {
   end_group("Safety");
   add_log_flags(app, flags);
   end_group("Log");
+  add_telemetry_flags(app, flags);
+  end_group("Recent requests and traces");
   add_foreign_flags(app);
   name_variables(app);
   app.footer(
@@ -212,6 +228,12 @@ void complete_options(ServeFlags& flags) {
   options.safety = make_safety_policy(flags.safety);
   options.shutdown_timeout = milliseconds(flags.shutdown_seconds);
   options.stall_timeout = milliseconds(flags.stall_seconds);
+  TelemetryOptions& telemetry = options.telemetry;
+  if (flags.no_records) telemetry.recent.max_requests = 0;
+  telemetry.recent.texts = !flags.no_record_texts;
+  if (!flags.traces_endpoint.empty()) {
+    telemetry.traces = parse_trace_endpoint(flags.traces_endpoint);
+  }
   options.access_log.enabled = !flags.no_access_log;
   options.access_log.format = flags.log_format == "json" ? LogFormat::json : LogFormat::text;
   options.access_log.quiet_paths = {flags.quiet_paths.begin(), flags.quiet_paths.end()};

@@ -25,6 +25,9 @@ struct ServeFlags {
   bool no_access_log = false;
   double shutdown_seconds = 30;
   double stall_seconds = 300;
+  bool no_records = false;
+  bool no_record_texts = false;
+  std::string traces_endpoint;
   bool verify = false;
 };
 

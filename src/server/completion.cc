@@ -20,6 +20,7 @@ namespace {
 constexpr const char* kPing = ": ping\n\n";
 // The connection can write only between tasks of the I/O thread.
 constexpr size_t kEventsPerTask = 64;
+constexpr int kClientLeft = 499;  // nginx's; no client ever sees it
 
 int64_t seconds_now() {
   using std::chrono::system_clock;
@@ -88,6 +89,7 @@ void Completion::abort() {
   cancel();
   if (begun_) settle();
   if (!done_ && reply_->is_open()) fail(shutting_down());
+  if (!done_) record_end(ApiError(kClientLeft, "the client left", "", "client_left"));
   done_ = true;
 }
 
@@ -116,6 +118,7 @@ void Completion::parse(const CompletionRoute& route, std::string_view body) {
            .echoed = std::move(request_.echoed)};
   format_ = make_answer_format(request_.dialect, head_);
   seed_ = request_.seed ? static_cast<uint64_t>(*request_.seed) : draw_seed();
+  record_request();
 }
 
 Completion::Requests Completion::prepare() {
@@ -140,6 +143,7 @@ Completion::Requests Completion::prepare() {
     if (request_.calls_tools) choice.calls.emplace(call_id_prefix(request_));
     choices_.insert(choices_.end(), static_cast<size_t>(request_.n), choice);
   }
+  record_prompts(requests);
   reserve(requests);
   return requests;
 }
@@ -189,9 +193,10 @@ void Completion::refuse(const ApiError& error) {
   if (reservation_) reservation_->settle(0, 0);
   HttpResponse response = error_response(error);
   add_headers(response);
-  reply_->post([self = shared_from_this(), response = std::move(response)]() mutable {
-    self->done_ = true;
+  reply_->post([self = shared_from_this(), error, response = std::move(response)]() mutable {
+    self->begun_ = self->done_ = true;
     self->reply_->send(std::move(response));
+    self->record_end(error);
   });
 }
 
@@ -212,6 +217,7 @@ void Completion::receive(size_t request, Event&& event) {
 
 void Completion::begin() {
   begun_ = true;
+  if (done_) record_end({});
   try {
     if (request_.stream && !done_) begin_stream();
   } catch (...) {
@@ -260,11 +266,12 @@ void Completion::handle(Arrival& arrival) {
   Event& event = arrival.event;
   usage_[arrival.request] = event.usage;
   note_first_token(event.times);
+  const int32_t index = static_cast<int32_t>(arrival.request) * request_.n + event.choice;
+  if (!choices_[static_cast<size_t>(index)].ended) record_event(index, event);
   if (event.finish == FinishReason::error) {
     spdlog::error("{}: {}", head_.id, event.error);
     return fail(ApiError(500, event.error, "", "internal_error"));
   }
-  const int32_t index = static_cast<int32_t>(arrival.request) * request_.n + event.choice;
   // What a filter has ended is over, whatever becomes of its sequence.
   if (!choices_[static_cast<size_t>(index)].ended) {
     if (event.finish == FinishReason::cancelled) return fail(shutting_down());
@@ -300,6 +307,7 @@ void Completion::publish(int32_t index, Event& event) {
                          .seed = seed_,
                          .safety = report(choice)};
   }
+  record_shown(index, event, shown);
   if (request_.stream) {
     stream_event(index, event, shown);
   } else {
@@ -422,6 +430,7 @@ void Completion::fail(const ApiError& error) {
     reply_->end(true);
   }
   reply_->send(std::move(response));
+  record_end(error);
 }
 
 void Completion::complete() {
@@ -431,6 +440,7 @@ void Completion::complete() {
   if (!request_.stream) return send_whole();
   reply_->write(format_->end(total_usage(), request_.include_usage));
   reply_->end(false);
+  record_end({});
 }
 
 // An answer with many logprobs is large: it is written where it holds up nobody.
@@ -458,6 +468,7 @@ void Completion::send_whole() {
     }
     self->reply_->post([self, response = std::move(response)]() mutable {
       self->reply_->send(std::move(response));
+      self->record_end({});
     });
   });
 }
@@ -491,22 +502,6 @@ void Completion::add_headers(HttpResponse& response) const {
       response.headers.push_back({"served-model-name", head_.model});
     }
   }
-}
-
-// How long the engine took for the first token of all, and to begin with it.
-void Completion::note_first_token(const EventTimes& times) {
-  if (times.first_token == EventTimes::Time() || std::exchange(first_token_noted_, true)) return;
-  const auto ms = [&](EventTimes::Time at) {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(at - times.submitted).count();
-  };
-  reply_->note("queue_ms", ms(times.scheduled));
-  reply_->note("first_token_ms", ms(times.first_token));
-}
-
-void Completion::note_usage() {
-  Usage usage = total_usage();
-  reply_->note("prompt", usage.prompt_tokens);
-  reply_->note("completion", usage.completion_tokens);
 }
 
 }  // namespace dbrx

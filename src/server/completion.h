@@ -1,6 +1,6 @@
 // One call for a chat or text completion, in any dialect, from the body to the last byte:
 // start() on a text worker, receive() on the engine thread, the rest on the I/O thread. What the
-// safety filters add is in completion_safety.cc.
+// safety filters add is in completion_safety.cc, what is remembered of it in completion_record.cc.
 //
 // Who keeps whom alive: the engine its requests, their sinks this object, this object the reply.
 // Nobody points back with more than a weak pointer.
@@ -25,14 +25,14 @@
 #include "server/openai_parse.h"
 #include "server/rate_limits.h"
 #include "server/services.h"
+#include "telemetry/request_record.h"
 
 namespace dbrx {
 
 class Completion : public std::enable_shared_from_this<Completion> {
  public:
-  Completion(Services& services, std::shared_ptr<Reply> reply,
-             std::shared_ptr<const Identity> client)
-      : services_(services), reply_(std::move(reply)), client_(std::move(client)) {}
+  Completion(Services& services, std::shared_ptr<Reply> reply, const HttpRequest& request,
+             const CompletionRoute& route);
 
   // Parses, checks, tokenizes, submits. Failures become an answer.
   void start(const CompletionRoute& route, std::string_view body);
@@ -99,6 +99,11 @@ class Completion : public std::enable_shared_from_this<Completion> {
   void add_headers(HttpResponse& response) const;
   void note_first_token(const EventTimes& times);
   void note_usage();
+  void record_request();
+  void record_prompts(const Requests& requests);
+  void record_event(int32_t index, const Event& event);
+  void record_shown(int32_t index, const Event& event, const ToolCallParser::Piece& shown);
+  void record_end(const std::optional<ApiError>& failure);
 
   Services& services_;
   std::shared_ptr<Reply> reply_;
@@ -114,11 +119,14 @@ class Completion : public std::enable_shared_from_this<Completion> {
   std::vector<std::string> prompt_texts_;                 // [prompts], when they are echoed
   std::vector<std::vector<int32_t>> prompt_ids_;          // [prompts], when they are returned
   std::unique_ptr<RateLimits::Reservation> reservation_;  // null: of a client without limits
+  RequestRecord record_;                                  // the I/O thread goes on with it
 
   // The I/O thread's.
   bool begun_ = false;  // what start() wrote may be read
   bool done_ = false;   // the answer is complete, or on its way, or nobody wants it
   bool first_token_noted_ = false;
+  bool recorded_ = false;        // record_ has been handed on
+  std::optional<ApiError> failure_;  // the first, if it failed
   size_t n_finished_ = 0;        // requests
   size_t n_held_ = 0;            // complete answers that the classifier has not seen
   std::vector<Usage> usage_;     // [prompts]

@@ -8,6 +8,7 @@
 #include <new>
 
 #include "engine/fake_model.h"
+#include "telemetry/telemetry.h"
 #include "text/tiny_tokenizer.h"
 
 namespace dbrx {
@@ -39,6 +40,9 @@ class FakeReply : public Reply {
   bool is_open() const override { return !gone && phase != Phase::complete; }
   void note(std::string, int64_t) override {}
   void post(std::function<void()> task) override { tasks.push_back(std::move(task)); }
+  void post_after(std::chrono::milliseconds, std::function<void()> task) override {
+    post(std::move(task));
+  }
 
   void run_task() {
     auto task = std::move(tasks.front());
@@ -58,6 +62,14 @@ class FakeReply : public Reply {
 };
 
 constexpr int32_t kVocab = 310;
+
+HttpRequest post_request() {
+  HttpRequest request;
+  request.id = "req-1";
+  request.route = "/v1/completions";
+  request.client = std::make_shared<Identity>();
+  return request;
+}
 
 struct Rig {
   // Asks for 200 times "a", each an event and a chunk.
@@ -82,18 +94,107 @@ struct Rig {
   Tokenizer tokenizer = Tokenizer::from_json(tiny::tokenizer_json(), "test");
   Engine engine{context, model, &tokenizer, {}};
   TextWorkers workers{1};
+  Telemetry telemetry{{}, [] { return EngineSample(); }};
   Services services{.engine = engine,
                     .tokenizer = tokenizer,
                     .chat_template = {},
                     .workers = workers,
+                    .telemetry = telemetry,
                     .model_names = {"model"},
                     .system_fingerprint = "",
                     .parse = {.n_ids = tokenizer.n_ids(), .max_context = 1024},
                     .unknown_names = {}};
   std::shared_ptr<FakeReply> reply = std::make_shared<FakeReply>();
   std::shared_ptr<Completion> completion =
-      std::make_shared<Completion>(services, reply, std::make_shared<Identity>());
+      std::make_shared<Completion>(services, reply, post_request(), CompletionRoute());
 };
+
+// The one record that there is.
+RequestRecord record_of(const Rig& rig) {
+  const auto page = rig.telemetry.recent().find({});
+  EXPECT_EQ(page.requests.size(), 1U);
+  return page.requests.empty() ? RequestRecord() : *page.requests.front();
+}
+
+TEST(CompletionRecord, OfAnAnswerHasItsTokensAndTimes) {
+  Rig rig;
+  rig.start(true);
+  rig.finish();
+  const RequestRecord record = record_of(rig);
+  EXPECT_EQ(record.status, 200);
+  EXPECT_EQ(record.request_id, "req-1");
+  EXPECT_TRUE(record.id.starts_with("cmpl-"));
+  EXPECT_EQ(record.input, R"(["x"])");
+  EXPECT_EQ(record.usage.completion_tokens, 200);
+  EXPECT_EQ(record.params.max_tokens, 200);
+  ASSERT_EQ(record.choices.size(), 1U);
+  const ChoiceRecord& choice = record.choices[0];
+  EXPECT_EQ(choice.answer, std::string(200, 'a'));
+  EXPECT_EQ(choice.generated_tokens, 200);
+  EXPECT_EQ(choice.prompt_tokens, 1);
+  EXPECT_EQ(choice.finish, FinishReason::length);
+  EXPECT_LE(record.started, choice.times.submitted);
+  EXPECT_LE(choice.times.submitted, choice.times.scheduled);
+  EXPECT_LE(choice.times.scheduled, choice.times.first_token);
+  EXPECT_LT(choice.times.first_token, choice.times.now);
+  EXPECT_LE(choice.times.now, record.ended);
+  const std::string text = rig.telemetry.metrics().text();
+  EXPECT_NE(text.find("vllm:inter_token_latency_seconds_count{engine=\"0\",model_name=\"\"} 199"),
+            std::string::npos);
+}
+
+TEST(CompletionRecord, OfAClientThatLeavesHasWhatItGot) {
+  Rig rig;
+  rig.start(true);
+  rig.steps(3);
+  rig.reply->run_tasks();
+  rig.reply->gone = true;
+  rig.completion->abort();
+  rig.finish();
+  const RequestRecord record = record_of(rig);
+  EXPECT_EQ(record.status, 499);
+  EXPECT_FALSE(record.choices.at(0).finish);
+  EXPECT_EQ(record.choices.at(0).generated_tokens, 3);
+}
+
+TEST(CompletionRecord, IsMadeOnceEvenWhenTheClientLeavesAtTheBegin) {
+  Rig rig;
+  rig.reply->gone = true;
+  rig.completion->abort();
+  rig.start(true);
+  rig.finish();
+  EXPECT_EQ(record_of(rig).status, 499);
+  Rig later;
+  later.start(true);
+  later.reply->gone = true;
+  later.completion->abort();
+  later.finish();
+  EXPECT_EQ(record_of(later).status, 499);
+}
+
+TEST(CompletionRecord, OfAnAnswerThatTheServersEndCutsSaysSo) {
+  for (const bool begun : {false, true}) {
+    Rig rig;
+    rig.start(true);
+    rig.steps(2);
+    if (begun) rig.reply->run_tasks();
+    rig.completion->abort();
+    rig.finish();
+    EXPECT_EQ(record_of(rig).status, 503);
+    EXPECT_EQ(record_of(rig).error_code, "shutting_down");
+  }
+}
+
+TEST(CompletionRecord, OfARefusalSaysWhy) {
+  Rig rig;
+  rig.completion->start({.endpoint = Endpoint::completions}, R"({"prompt": "x", "n": 0})");
+  rig.finish();
+  const RequestRecord record = record_of(rig);
+  EXPECT_EQ(record.status, 400);
+  EXPECT_EQ(record.error_code, "invalid_value");
+  EXPECT_EQ(record.id, "req-1");
+  EXPECT_EQ(record.choices.size(), 0U);
+}
 
 TEST(Completion, HandlesNoMoreThan64EventsInATaskOfTheIoThread) {
   Rig rig;

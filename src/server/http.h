@@ -75,6 +75,8 @@ class Reply {
 
   // Runs the task on the I/O thread, or drops it when the server is gone.
   virtual void post(std::function<void()> task) = 0;
+  // The same after a while. A server that drains waits for it.
+  virtual void post_after(std::chrono::milliseconds delay, std::function<void()> task) = 0;
 };
 
 // How a request ended.

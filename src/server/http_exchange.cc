@@ -1,6 +1,7 @@
 #include "server/http_exchange.h"
 
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <utility>
 
 namespace dbrx {
@@ -8,6 +9,15 @@ namespace dbrx {
 void IoGate::post(std::function<void()> task) {
   std::lock_guard lock(mutex_);
   if (io_) boost::asio::post(*io_, std::move(task));
+}
+
+void IoGate::post_after(std::chrono::milliseconds delay, std::function<void()> task) {
+  std::lock_guard lock(mutex_);
+  if (!io_) return;
+  auto timer = std::make_shared<boost::asio::steady_timer>(*io_, delay);
+  timer->async_wait([timer, task = std::move(task)](const boost::system::error_code& ec) {
+    if (!ec) task();
+  });
 }
 
 void IoGate::close() {

@@ -19,6 +19,7 @@ class IoGate {
  public:
   explicit IoGate(boost::asio::io_context& io) : io_(&io) {}
   void post(std::function<void()> task);
+  void post_after(std::chrono::milliseconds delay, std::function<void()> task);
   void close();  // posts are dropped from here on
 
  private:
@@ -49,6 +50,9 @@ class Exchange : public Reply {
     notes_.emplace_back(std::move(name), value);
   }
   void post(std::function<void()> task) override { setup_.gate->post(std::move(task)); }
+  void post_after(std::chrono::milliseconds delay, std::function<void()> task) override {
+    setup_.gate->post_after(delay, std::move(task));
+  }
 
   // The connection's side, on the I/O thread.
 

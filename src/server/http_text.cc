@@ -7,6 +7,8 @@
 #include <ctime>
 #include <random>
 
+#include "server/api_error.h"
+
 namespace dbrx {
 namespace {
 
@@ -141,6 +143,30 @@ std::string random_hex(int n) {
 bool equals_ignoring_case(std::string_view a, std::string_view b) {
   return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(),
                                             [](char x, char y) { return lower(x) == lower(y); });
+}
+
+std::map<std::string, std::string> parse_query(std::string_view target,
+                                               std::initializer_list<std::string_view> known) {
+  std::map<std::string, std::string> values;
+  const size_t mark = target.find('?');
+  std::string_view rest = mark == std::string_view::npos ? "" : target.substr(mark + 1);
+  while (!rest.empty()) {
+    const size_t end = std::min(rest.find('&'), rest.size());
+    std::string part(rest.substr(0, end));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    if (part.empty()) continue;
+    std::replace(part.begin(), part.end(), '+', ' ');  // as forms write spaces
+    const size_t equals = std::min(part.find('='), part.size());
+    const std::string name = part.substr(0, equals);
+    const auto value = percent_decode(part.substr(std::min(equals + 1, part.size())));
+    if (!value || std::find(known.begin(), known.end(), name) == known.end()) {
+      throw ApiError(400,
+                     "the query has " + sanitize_token(part, 64) + ", which is not understood here",
+                     sanitize_token(name, 64), "unknown_parameter");
+    }
+    values[name] = *value;
+  }
+  return values;
 }
 
 std::optional<std::string> percent_decode(std::string_view text) {

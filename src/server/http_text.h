@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -38,6 +40,11 @@ std::string choose_request_id(std::string_view from_client);
 std::string random_hex(int n);
 
 bool equals_ignoring_case(std::string_view a, std::string_view b);
+
+// The parameters of a target's query, decoded. Throws ApiError(400) for one
+// that is malformed or none of the `known`.
+std::map<std::string, std::string> parse_query(std::string_view target,
+                                               std::initializer_list<std::string_view> known);
 
 // Decodes %41; nothing when the text is malformed.
 std::optional<std::string> percent_decode(std::string_view text);

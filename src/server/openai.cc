@@ -87,7 +87,7 @@ std::string Services::require_model(const std::optional<std::string>& name) cons
 void handle_completion(Services& services, CompletionRoute route,
                        std::shared_ptr<const HttpRequest> request, std::shared_ptr<Reply> reply) {
   check_content_type(*request);
-  auto completion = std::make_shared<Completion>(services, reply, request->client);
+  auto completion = std::make_shared<Completion>(services, reply, *request, route);
   reply->on_abort([weak = std::weak_ptr(completion)] {
     if (auto alive = weak.lock()) alive->abort();
   });

@@ -15,6 +15,7 @@
 #include "server/key_file.h"
 #include "server/openai.h"
 #include "server/router.h"
+#include "server/telemetry_routes.h"
 #include "server/text_workers.h"
 #include "server/tokenize_routes.h"
 
@@ -60,6 +61,22 @@ std::optional<GrammarCompiler> make_grammars(const Engine& engine, const Tokeniz
   return std::nullopt;
 }
 
+TelemetryOptions telemetry_options(const ServerOptions& options, const Engine& engine) {
+  TelemetryOptions telemetry = options.telemetry;
+  telemetry.metrics.model_name = options.model_names.front();
+  telemetry.metrics.max_context = engine.max_context();
+  telemetry.resource = {.service = "dbrx", .version = options.version};
+  return telemetry;
+}
+
+// Methods that no route has are counted as one, whatever clients make up.
+std::string_view counted_method(std::string_view method) {
+  for (const std::string_view known : {"GET", "HEAD", "POST", "DELETE", "OPTIONS"}) {
+    if (method == known) return method;
+  }
+  return "other";
+}
+
 }  // namespace
 
 struct Server::State {
@@ -67,11 +84,18 @@ struct Server::State {
         std::optional<ChatTemplate> chat_template)
       : options(std::move(options_in)),
         grammars(make_grammars(engine, tokenizer, options.trial_program)),
+        telemetry(telemetry_options(options, engine),
+                  [&engine] {
+                    return EngineSample{.stats = engine.stats(),
+                                        .expert_tokens = engine.expert_tokens(),
+                                        .n_experts = engine.model_config().n_experts};
+                  }),
         services{.engine = engine,
                  .tokenizer = tokenizer,
                  .chat_template = std::move(chat_template),
                  .grammars = grammars ? &*grammars : nullptr,
                  .workers = workers,
+                 .telemetry = telemetry,
                  .model_names = options.model_names,
                  .system_fingerprint = options.system_fingerprint,
                  .created = seconds_since_1970(),
@@ -98,11 +122,13 @@ struct Server::State {
               .on_end =
                   [this](const HttpRequest& request, const HttpOutcome& outcome) {
                     log_access(options.access_log, request, outcome);
+                    count_answer(request, outcome);
                   }}),
         workers(options.n_text_workers) {
     services.classifier = make_ready(services, options.safety.classifier);
     http.each_second([this] {
       health.look();
+      telemetry.look();
       if (key_file.changed()) reload_keys();
     });
     http.on_hangup([this] {
@@ -111,6 +137,7 @@ struct Server::State {
   }
 
   std::vector<Route> make_routes();
+  void count_answer(const HttpRequest& request, const HttpOutcome& outcome);
   HttpResponse index() const;
   void require_ready();
   void require_live();
@@ -120,6 +147,7 @@ struct Server::State {
 
   ServerOptions options;
   std::optional<GrammarCompiler> grammars;
+  Telemetry telemetry;
   Services services;
   Health health;
   FileWatch key_file;
@@ -206,7 +234,16 @@ std::vector<Route> Server::State::make_routes() {
   for (Route& route : databricks_routes(services, [this] { health.refuse_if_at_fault(); })) {
     routes.push_back(std::move(route));
   }
+  for (Route& route : telemetry_routes(services, [this] { return http.is_draining(); })) {
+    routes.push_back(std::move(route));
+  }
   return routes;
+}
+
+void Server::State::count_answer(const HttpRequest& request, const HttpOutcome& outcome) {
+  telemetry.metrics().answered(
+      request.route.empty() ? "none" : request.route, counted_method(request.method),
+      request.client ? request.client->name : "", outcome.status, outcome.seconds);
 }
 
 // Nothing of it depends on the model or on clients, as it needs no key.

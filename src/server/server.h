@@ -16,6 +16,7 @@
 #include "server/bound_port.h"
 #include "server/cors.h"
 #include "server/safety.h"
+#include "telemetry/telemetry.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
 
@@ -38,6 +39,7 @@ struct ServerOptions {
   AllowedOrigins origins = {};
   TlsFiles tls = {};
   AccessLogOptions access_log = {};
+  TelemetryOptions telemetry = {};  // model, version and context are filled in by the server
 
   bool strict_params = false;  // refuse unknown parameters instead of naming them in a header
   int32_t max_choices = 128;   // n of one request

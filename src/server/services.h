@@ -19,6 +19,8 @@
 
 namespace dbrx {
 
+class Telemetry;
+
 // Logs each name of an unknown parameter once; remembers a bounded number of them.
 class UnknownNames {
  public:
@@ -35,6 +37,7 @@ struct Services {
   std::optional<ChatTemplate> chat_template;
   GrammarCompiler* grammars = nullptr;  // null when the model has no end-of-text token
   TextWorkers& workers;
+  Telemetry& telemetry;
   std::vector<std::string> model_names;  // the first one is the default
   std::string system_fingerprint;
   int64_t created = 0;  // of the models: seconds since 1970

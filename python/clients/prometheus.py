@@ -1,0 +1,77 @@
+"""Debian's Prometheus, scraping one server."""
+
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import time
+import urllib.parse
+import urllib.request
+
+from dbrx_server import ROOT
+
+
+def folder():
+    """Of prometheus and promtool."""
+    return pathlib.Path(subprocess.check_output([ROOT / "scripts/prometheus.sh"], text=True).strip())
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Prometheus:
+    def __init__(self, directory, port):
+        config = directory / "prometheus.yml"
+        config.write_text(json.dumps({  # JSON is YAML
+            "global": {"scrape_interval": "200ms", "scrape_timeout": "200ms"},
+            "scrape_configs": [{"job_name": "dbrx", "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]}]}))
+        self.url = f"http://127.0.0.1:{free_port()}"
+        self.log = (directory / "prometheus.log").open("w+")
+        self.process = subprocess.Popen(
+            [folder() / "prometheus", f"--config.file={config}", f"--storage.tsdb.path={directory / 'data'}",
+             f"--web.listen-address={self.url.removeprefix('http://')}"],
+            stdout=self.log, stderr=subprocess.STDOUT, cwd=directory, env={**os.environ, "GOMAXPROCS": "1"})
+        self._wait_for(lambda: self.query("up") and self.query("up")[0]["value"][1] == "1")
+
+    def _wait_for(self, condition, seconds=60):
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                if condition():
+                    return
+            except OSError:
+                pass
+            if time.monotonic() > end or self.process.poll() is not None:
+                self.log.seek(0)
+                raise AssertionError("Prometheus did not get so far; its log:\n" + self.log.read()[-4000:])
+            time.sleep(0.1)
+
+    def get(self, path, **query):
+        with urllib.request.urlopen(f"{self.url}{path}?{urllib.parse.urlencode(query)}", timeout=10) as answer:
+            return json.load(answer)
+
+    def query(self, expression):
+        """The series that an expression gives now."""
+        answer = self.get("/api/v1/query", query=expression)
+        assert answer["status"] == "success"
+        return answer["data"]["result"]
+
+    def value(self, expression):
+        """Of an expression that gives one series."""
+        (series,) = self.query(expression)
+        return float(series["value"][1])
+
+    def wait_for_scrapes(self, n=3):
+        """Until so many more scrapes have been stored."""
+        counted = 'count_over_time(up[1h])'
+        before = self.value(counted)
+        self._wait_for(lambda: self.value(counted) >= before + n)
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(30)
+        self.log.close()

@@ -1,0 +1,175 @@
+#include "server/telemetry_routes.h"
+
+#include <boost/json.hpp>
+#include <charconv>
+#include <utility>
+
+#include "server/api_error.h"
+#include "server/http_text.h"
+#include "server/openai.h"
+#include "telemetry/telemetry.h"
+
+namespace dbrx {
+namespace json = boost::json;
+namespace {
+
+using Query = std::map<std::string, std::string>;
+
+int64_t number_of(const Query& query, const std::string& name, int64_t least, int64_t most,
+                  int64_t otherwise) {
+  const auto found = query.find(name);
+  if (found == query.end()) return otherwise;
+  const std::string& text = found->second;
+  int64_t value = 0;
+  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (ec != std::errc() || end != text.data() + text.size() || value < least || value > most) {
+    throw ApiError(
+        400,
+        name + " must be an integer from " + std::to_string(least) + " to " + std::to_string(most),
+        name, "invalid_value");
+  }
+  return value;
+}
+
+std::string text_of(const Query& query, const std::string& name) {
+  const auto found = query.find(name);
+  return found == query.end() ? "" : found->second;
+}
+
+// Others' usage is for admins. Without keys there is only one client.
+std::optional<std::string> visible_key(const Identity& client) {
+  if (client.scopes.contains(Scope::admin)) return std::nullopt;
+  return client.name;
+}
+
+// A page of another site can make its own name mean this machine, and then read what a server
+// without keys tells its own users. The name it came by gives it away.
+void require_local_name(const HttpRequest& request) {
+  if (!request.client->name.empty()) return;
+  std::string_view host = request.header("host");
+  const bool is_v6 = host.starts_with('[');
+  host = host.substr(0, is_v6 ? host.find(']') + 1 : host.find(':'));
+  if (host == "localhost" || host == "[::1]" || host.starts_with("127.")) return;
+  throw ApiError(403,
+                 "without keys, recent requests are shown under the names localhost, 127.0.0.1 and "
+                 "[::1] only",
+                 "", "insufficient_scope");
+}
+
+HttpResponse json_text(const json::value& value) {
+  HttpResponse response;
+  response.headers = {{"Content-Type", "application/json"}, {"Cache-Control", "no-store"}};
+  response.body = json::serialize(value);
+  return response;
+}
+
+// Writing hundreds of series or requests takes milliseconds: aside of the I/O thread.
+void send_from_worker(Services& services, const Call& call, std::function<HttpResponse()> make) {
+  services.workers.post([reply = call.reply, id = call.request->id, make = std::move(make)] {
+    HttpResponse response;
+    try {
+      response = make();
+    } catch (...) {
+      response = error_response(current_api_error(id));
+    }
+    reply->post(
+        [reply, response = std::move(response)]() mutable { reply->send(std::move(response)); });
+  });
+}
+
+void send_metrics(Services& services, const Call& call) {
+  parse_query(call.request->target, {});
+  send_from_worker(services, call, [&services] {
+    HttpResponse response;
+    response.headers = {{"Content-Type", "text/plain; version=0.0.4; charset=utf-8"}};
+    response.body = services.telemetry.metrics().text();
+    return response;
+  });
+}
+
+// Numbers again and again, until the client or the server has had enough.
+class StatsStream : public std::enable_shared_from_this<StatsStream> {
+ public:
+  StatsStream(Services& services, const Call& call, std::chrono::milliseconds interval,
+              std::function<bool()> is_draining)
+      : services_(services),
+        reply_(call.reply),
+        only_key_(visible_key(*call.request->client)),
+        interval_(interval),
+        is_draining_(std::move(is_draining)) {}
+
+  void begin(bool head_only) {
+    HttpResponse head;
+    head.headers = {{"Content-Type", "text/event-stream; charset=utf-8"},
+                    {"Cache-Control", "no-cache"},
+                    {"X-Accel-Buffering", "no"}};
+    reply_->begin_stream(std::move(head), ": ping\n\n");
+    head_only ? reply_->end(false) : next();
+  }
+
+ private:
+  void next() {
+    if (!reply_->is_open()) return;
+    if (is_draining_()) return reply_->end(true);
+    reply_->write("data: " + json::serialize(services_.telemetry.stats_json(only_key_)) + "\n\n");
+    reply_->post_after(interval_, [self = shared_from_this()] { self->next(); });
+  }
+
+  Services& services_;
+  std::shared_ptr<Reply> reply_;
+  std::optional<std::string> only_key_;
+  std::chrono::milliseconds interval_;
+  std::function<bool()> is_draining_;
+};
+
+void send_stats(Services& services, const Call& call, const std::function<bool()>& is_draining) {
+  const Query query = parse_query(call.request->target, {"stream", "interval_ms"});
+  const std::string stream = text_of(query, "stream");
+  if (!stream.empty() && stream != "true" && stream != "false") {
+    throw ApiError(400, "stream must be true or false", "stream", "invalid_value");
+  }
+  const std::chrono::milliseconds interval(number_of(query, "interval_ms", 100, 10'000, 1000));
+  if (stream == "true") {
+    return std::make_shared<StatsStream>(services, call, interval, is_draining)
+        ->begin(call.request->method == "HEAD");
+  }
+  call.reply->send(json_text(services.telemetry.stats_json(visible_key(*call.request->client))));
+}
+
+void send_requests(Services& services, const Call& call) {
+  const RecentRequests& recent = services.telemetry.recent();
+  if (recent.limits().max_requests == 0) {
+    throw ApiError(404, "this server does not keep requests (--no-record-requests)", "",
+                   "not_recorded");
+  }
+  require_local_name(*call.request);
+  const Query query = parse_query(call.request->target, {"limit", "after", "search"});
+  const RecentQuery wanted = {.limit = static_cast<size_t>(number_of(query, "limit", 1, 1000, 50)),
+                              .after = text_of(query, "after"),
+                              .search = text_of(query, "search")};
+  send_from_worker(services, call, [&recent, wanted] {
+    const RecentRequests::Page page = recent.find(wanted);
+    json::array data;
+    for (const auto& request : page.requests) data.push_back(request_json(*request));
+    return json_text(
+        json::object{{"object", "list"}, {"data", std::move(data)}, {"has_more", page.has_more}});
+  });
+}
+
+}  // namespace
+
+std::vector<Route> telemetry_routes(Services& services, std::function<bool()> is_draining) {
+  return {
+      {"GET", "/metrics", "numbers for Prometheus",
+       [&services](const Call& call) { send_metrics(services, call); }, Scope::metrics},
+      {"GET", "/dbrx/v1/stats", "numbers for people and pages, once or as a stream",
+       [&services, is_draining = std::move(is_draining)](const Call& call) {
+         send_stats(services, call, is_draining);
+       },
+       Scope::metrics},
+      {"GET", "/dbrx/v1/requests", "recent requests, newest first",
+       [&services](const Call& call) { send_requests(services, call); }, Scope::admin},
+  };
+}
+
+}  // namespace dbrx

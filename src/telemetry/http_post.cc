@@ -1,0 +1,70 @@
+#include "telemetry/http_post.h"
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/asio/use_future.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/core/tcp_stream.hpp>
+#include <boost/beast/http/message.hpp>
+#include <boost/beast/http/read.hpp>
+#include <boost/beast/http/string_body.hpp>
+#include <boost/beast/http/write.hpp>
+#include <boost/system/system_error.hpp>
+#include <future>
+#include <utility>
+
+#include "base/error.h"
+
+// GCC 12 takes the two halves of a coroutine frame's own allocator for strangers when it inlines
+// one of them only, as it does at -O1.
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
+
+namespace dbrx {
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = boost::beast::http;
+
+namespace {
+
+asio::awaitable<int> post(std::string host, std::string port, std::string path, std::string body,
+                          std::chrono::milliseconds time) {
+  const auto executor = co_await asio::this_coro::executor;
+  beast::tcp_stream stream(executor);
+  asio::ip::tcp::resolver resolver(executor);
+  const auto addresses = co_await resolver.async_resolve(host, port, asio::use_awaitable);
+  stream.expires_after(time);
+  co_await stream.async_connect(addresses, asio::use_awaitable);
+  http::request<http::string_body> request(http::verb::post, path, 11);
+  const bool is_v6 = host.find(':') != std::string::npos;
+  request.set(http::field::host, (is_v6 ? "[" + host + "]" : host) + ":" + port);
+  request.set(http::field::user_agent, "dbrx");
+  request.set(http::field::content_type, "application/json");
+  request.set(http::field::connection, "close");
+  request.body() = std::move(body);
+  request.prepare_payload();
+  co_await http::async_write(stream, request, asio::use_awaitable);
+  beast::flat_buffer buffer;
+  http::response<http::string_body> response;
+  co_await http::async_read(stream, buffer, response, asio::use_awaitable);
+  co_return response.result_int();
+}
+
+}  // namespace
+
+int http_post(const std::string& host, const std::string& port, const std::string& path,
+              std::string body, std::chrono::milliseconds time) {
+  asio::io_context io(1);
+  std::future<int> status =
+      asio::co_spawn(io, post(host, port, path, std::move(body), time), asio::use_future);
+  io.run();
+  try {
+    return status.get();
+  } catch (const boost::system::system_error& error) {
+    throw Error(Code::unavailable, error.code().message());
+  }
+}
+
+}  // namespace dbrx

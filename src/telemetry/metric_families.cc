@@ -1,0 +1,147 @@
+#include "telemetry/metric_families.h"
+
+#include <string>
+#include <utility>
+
+namespace dbrx {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::Labels;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+
+ClientMetric labelled(const Labels& labels) {
+  ClientMetric metric;
+  for (const auto& [name, value] : labels) metric.label.push_back({name, value});
+  return metric;
+}
+
+class Families {
+ public:
+  explicit Families(Labels labels) : labels_(std::move(labels)) {}
+
+  void counter(const char* name, const char* help, double value) {
+    counter(name, help);
+    counter_of({}, value);
+  }
+  void counter(const char* name, const char* help) { begin(name, help, MetricType::Counter); }
+  void counter_of(const Labels& more, double value) { add(more).counter.value = value; }
+
+  void gauge(const char* name, const char* help, double value) {
+    gauge(name, help);
+    gauge_of({}, value);
+  }
+  void gauge(const char* name, const char* help) { begin(name, help, MetricType::Gauge); }
+  void gauge_of(const Labels& more, double value) { add(more).gauge.value = value; }
+
+  void histogram(const char* name, const char* help, ClientMetric::Histogram value) {
+    begin(name, help, MetricType::Histogram);
+    add({}).histogram = std::move(value);
+  }
+
+  std::vector<MetricFamily> take() { return std::move(families_); }
+
+ private:
+  void begin(const char* name, const char* help, MetricType type) {
+    families_.push_back({.name = name, .help = help, .type = type, .metric = {}});
+  }
+  ClientMetric& add(const Labels& more) {
+    Labels labels = labels_;
+    labels.insert(more.begin(), more.end());
+    return families_.back().metric.emplace_back(labelled(labels));
+  }
+
+  Labels labels_;
+  std::vector<MetricFamily> families_;
+};
+
+// Of rows per step: the engine's buckets are powers of two.
+ClientMetric::Histogram step_rows(const EngineStats& stats) {
+  ClientMetric::Histogram histogram;
+  histogram.sample_sum = static_cast<double>(stats.step_rows);
+  double bound = 1;
+  for (const int64_t n : stats.step_row_counts) {
+    histogram.sample_count += static_cast<uint64_t>(n);
+    histogram.bucket.push_back({histogram.sample_count, bound});
+    bound *= 2;
+  }
+  // The last of them has no bound; the serializer adds the one of infinity.
+  histogram.bucket.pop_back();
+  return histogram;
+}
+
+void add_vllm(const EngineSample& sample, const MetricsOptions& options, Families& out) {
+  const EngineStats& stats = sample.stats;
+  const auto number = [](int64_t n) { return static_cast<double>(n); };
+  out.gauge("vllm:num_requests_running", "Sequences in the engine's steps.", number(stats.running));
+  out.gauge("vllm:num_requests_waiting", "Sequences that wait for their turn.",
+            number(stats.waiting));
+  out.gauge("vllm:kv_cache_usage_perc", "Share of the cache's blocks that sequences hold, 0 to 1.",
+            sample.cache_usage());
+  out.gauge("vllm:cache_config_info", "How the cache is laid out.");
+  out.gauge_of({{"block_size", std::to_string(kKvBlockTokens)},
+                {"num_gpu_blocks", std::to_string(stats.total_blocks)},
+                {"cache_dtype", options.kv_format},
+                {"enable_prefix_caching", options.prefix_cache ? "True" : "False"}},
+               1);
+  out.counter("vllm:prompt_tokens_total", "Tokens of prompts.", number(stats.prompt_tokens));
+  out.counter("vllm:generation_tokens_total", "Tokens generated.", number(stats.generated_tokens));
+  out.counter("vllm:prefix_cache_queries_total",
+              "Tokens of prompts that were looked for in the prefix cache.",
+              number(stats.prefix_queries));
+  out.counter("vllm:prefix_cache_hits_total", "Of these, those that were found.",
+              number(stats.prefix_hits));
+  out.counter("vllm:num_preemptions_total", "Sequences that lost their cache to others.",
+              number(stats.preemptions));
+}
+
+void add_experts(const EngineSample& sample, Families& out) {
+  if (sample.n_experts == 0) return;
+  out.counter("dbrx:expert_tokens_total", "Tokens that the router sent to an expert.");
+  for (size_t i = 0; i < sample.expert_tokens.size(); ++i) {
+    const auto n = static_cast<size_t>(sample.n_experts);
+    out.counter_of({{"layer", std::to_string(i / n)}, {"expert", std::to_string(i % n)}},
+                   static_cast<double>(sample.expert_tokens[i]));
+  }
+  out.gauge("dbrx:expert_balance",
+            "Entropy of the experts' shares of a layer's tokens over that of equal shares: 1 is "
+            "even, 0 all to one.");
+  const std::vector<double> balance = expert_balance(sample);
+  for (size_t layer = 0; layer < balance.size(); ++layer) {
+    out.gauge_of({{"layer", std::to_string(layer)}}, balance[layer]);
+  }
+}
+
+}  // namespace
+
+std::vector<MetricFamily> engine_families(const EngineSample& sample, const MetricsOptions& options,
+                                          const Labels& labels) {
+  const EngineStats& stats = sample.stats;
+  Families out(labels);
+  add_vllm(sample, options, out);
+  out.gauge("dbrx:kv_cached_blocks", "Free blocks that the prefix cache can still find.",
+            static_cast<double>(stats.cached_blocks));
+  out.counter("dbrx:steps_total", "Steps of the engine.", static_cast<double>(stats.steps));
+  out.counter("dbrx:failed_steps_total", "Steps that failed.",
+              static_cast<double>(stats.failed_steps));
+  out.counter("dbrx:step_seconds_total", "Time that the engine was busy.", stats.step_seconds);
+  out.histogram("dbrx:step_rows", "Tokens that one step computed.", step_rows(stats));
+  out.counter("dbrx:weight_bytes_read_total", "Bytes of weights that the steps had to read.",
+              static_cast<double>(stats.weight_bytes_read));
+  if (options.read_bytes_per_second > 0) {
+    out.gauge("dbrx:memory_read_bytes_per_second",
+              "What all threads together read from memory, measured at the start.",
+              options.read_bytes_per_second);
+    const double share = options.roof_share ? options.roof_share() : -1;
+    if (share >= 0) {
+      out.gauge("dbrx:roof_share",
+                "Weights read per busy second of the last minute, over what the memory gives.",
+                share);
+    }
+  }
+  add_experts(sample, out);
+  return out.take();
+}
+
+}  // namespace dbrx
