@@ -68,6 +68,9 @@ python/clients/run.sh
 stage "clients: openai for Node"
 scripts/clients/run.sh
 
+stage "soak: 20 seconds"
+python3 python/soak/soak.py --seconds 20 --requests 600 --connections 200
+
 if [ $all = 1 ]; then
   # Forced instruction sets and sanitizers run the kernels and the tiny model, not the default model.
   # FullSize compares every instruction set by itself, and would take minutes under ASan.
@@ -89,10 +92,14 @@ if [ $all = 1 ]; then
   stage "build and test: ASan + UBSan"
   scripts/build.sh asan
   run_ctest build/asan -E FullSize
+  python3 python/soak/soak.py --binary build/asan/dbrx --seconds 20 --requests 150 --connections 60 \
+    --memory-slack 2000
 
   stage "build and test: TSan"
-  scripts/build.sh tsan test_base test_engine test_server
+  scripts/build.sh tsan test_base test_engine test_server dbrx
   run_ctest build/tsan -R '^(base|engine|server)\.'
+  python3 python/soak/soak.py --binary build/tsan/dbrx --seconds 20 --requests 150 --connections 60 \
+    --memory-slack 2000
 fi
 
 echo

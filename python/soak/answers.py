@@ -91,8 +91,18 @@ def anthropic_stream(stream):
                 said["calls"][-1][1] += delta["partial_json"]
         elif event["type"] == "message_delta":
             said["finish"] = [event["delta"]["stop_reason"], event["delta"]["stop_sequence"]]
-    said["calls"] = [[name, json.loads(arguments or "{}")] for name, arguments in said["calls"]]
+    said["calls"] = [[name, input_of(arguments, said["finish"][0])] for name, arguments in said["calls"]]
     return said
+
+
+def input_of(arguments, stop_reason):
+    """Of a call; a whole answer has none of one that was cut off."""
+    try:
+        return json.loads(arguments or "{}")
+    except json.JSONDecodeError:
+        if stop_reason != "max_tokens":
+            raise
+        return {}
 
 
 READERS = {"openai": (openai_whole, openai_stream), "responses": (responses_whole, responses_stream),

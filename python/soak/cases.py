@@ -16,7 +16,7 @@ VALID = {
     "min_p": [0, 0.05, 1], "presence_penalty": [-2, 0, 0.5, 2], "frequency_penalty": [-2, 0.1, 2],
     "repetition_penalty": [0.5, 1, 1.3, 100], "logit_bias": [{}, {"40": 100}, {"40": -100, "41": 0.5}],
     "ignore_eos": [True, False], "min_tokens": [0, 1, 2], "skip_special_tokens": [True, False],
-    "priority": [0, 1, 5], "user": ["u"], "no_such_parameter": [1, "x", None],
+    "priority": [0, 0, -1], "user": ["u"], "no_such_parameter": [1, "x", None],
 }
 INVALID = {
     "temperature": [-0.1, 2.1, "hot", True, [], {}], "top_p": [0, 1.01, -1, "x"], "top_k": [-2, 1.5, "x"],
