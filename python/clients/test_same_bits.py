@@ -1,13 +1,12 @@
 """An answer is a matter of its request and seed: nothing that the server does besides changes a bit of it."""
 
 import concurrent.futures
-import contextlib
 import json
 import subprocess
-import threading
 
 import pytest
 
+from companions import companions
 from conftest import BINARY
 from test_raw_http import open_post, post
 from test_structured_output import SCHEMA
@@ -80,32 +79,9 @@ def companion(i):
     return CHAT, {**body, "messages": HELLO, "guided_regex": "[a-z]{1,200}"}
 
 
-@contextlib.contextmanager
-def companions(server, n, request=companion):
-    """`n` clients that ask all the time. Yields the number of each one's answers so far."""
-    over = threading.Event()
-    counts = [0] * n
-
-    def ask(i):
-        path, body = request(i)
-        while not over.is_set():
-            status, _, data = post(server, body, path)
-            assert status == 200, data
-            counts[i] += 1
-
-    with concurrent.futures.ThreadPoolExecutor(n) as pool:
-        tasks = [pool.submit(ask, i) for i in range(n)]
-        try:
-            yield counts
-        finally:
-            over.set()
-        for task in tasks:
-            task.result()
-
-
 def test_many_companions_change_no_bit(start_server, alone):
     crowded = start_server("--max-num-seqs", "96")
-    with companions(crowded, 64) as counts:
+    with companions(crowded, 64, companion) as counts:
         assert answers(crowded, at_once=True) == alone
         assert sum(counts) >= 32  # were answered beside them
 

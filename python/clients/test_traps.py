@@ -3,12 +3,14 @@
 TRAPS names, for each trap, the tests that hold it: those of this file, of its neighbours, and of the server's units.
 """
 
+import concurrent.futures
 import itertools
 import json
 import re
 
 import pytest
 
+from companions import companions
 from conftest import ROOT
 from test_raw_http import post
 from test_tools import TOOLS, WEATHER
@@ -39,7 +41,8 @@ TRAPS = {
         "test_what_cannot_be_honoured_is_refused_before_the_stream",
         "TEST(Server, SendsErrorsBeforeTheStatusOfAStream)"],
     "a schema whose compilation never ends blocks the server": [
-        "test_a_schema_that_would_take_for_ever_is_refused", "TEST(Grammar, CompilingIsBounded)",
+        "test_a_schema_that_would_take_for_ever_is_refused", "test_hostile_grammars_and_templates_hold_up_nobody",
+        "TEST(Grammar, CompilingIsBounded)",
         "TEST(EngineGrammar, one_that_becomes_too_costly_ends_its_choice_with_an_error)"],
     "/health says 200 of a dead engine or of damaged weights": [
         "TEST(ServerLoad, HealthTellsWhenTheEngineHangs)", "TEST(ServerLoad, HealthDoesNotTakeIdlingForHanging)",
@@ -222,3 +225,38 @@ def test_an_error_names_the_true_limit(server, path, body, words):
     assert status == 400 and error["type"] == "invalid_request_error"
     assert all(word in error["message"] for word in words), error["message"]
     assert not re.search(r"\brate\b|QPS", error["message"])
+
+
+# What to ask for, and the statuses that it may get: 503 where the machine is too busy to find out what it costs.
+HOSTILE = {
+    "a schema that never ends": ({"guided_json": {"type": "integer", "multipleOf": 99999989}}, (400, 503)),
+    "a schema of thousands of properties": ({"guided_json": {"type": "object", "properties": {
+        f"p{i}": {"type": "string", "pattern": "^(x|y){3,70}$"} for i in range(3000)}}}, (400, 503)),
+    "a schema of endless memory": ({"guided_json": {"type": "array", "maxItems": 10_000_000}}, (400, 503)),
+    "a deep schema": ({"guided_json": json.loads('{"items":' * 50 + "{}" + "}" * 50), "max_tokens": 20}, (200, 503)),
+    "an expression of very many states": ({"guided_regex": "((a{1,999}){1,999}){999}", "max_tokens": 300}, (500, 503)),
+    "an expression that looks back": ({"guided_regex": "(a|b)*a(a|b){25}", "max_tokens": 100}, (200, 500, 503)),
+    "rules that begin with themselves": ({"guided_grammar": "start: list\nlist: item | list item\nitem: /[a-z]/",
+                                          "max_tokens": 300}, (200, 500, 503)),
+    "a template": ({"chat_template": "{% for i in range(10 ** 9) %}{% for j in range(10 ** 9) %}{% endfor %}"
+                                     "{% endfor %}"}, (400,)),
+}
+
+
+def test_hostile_grammars_and_templates_hold_up_nobody(start_server):
+    """Others get their answers while what is asked for takes for ever, to compile or to follow."""
+    server = start_server()
+
+    def harmless(i):
+        return ("/v1/completions", {"prompt": "x"}) if i % 2 else ("/v1/chat/completions", {"messages": HELLO})
+
+    def ask(name):
+        body, _ = HOSTILE[name]
+        status, _, data = post(server, {"messages": HELLO, **body}, "/v1/chat/completions")
+        return status, data
+
+    with companions(server, 4, harmless) as counts, concurrent.futures.ThreadPoolExecutor(len(HOSTILE)) as pool:
+        answers = dict(zip(HOSTILE, pool.map(ask, HOSTILE)))
+        assert min(counts) > 0
+    for name, (status, data) in answers.items():
+        assert status in HOSTILE[name][1], (name, status, data)
