@@ -6,6 +6,8 @@
 #include <cstdio>
 
 #include "base/error.h"
+#include "model/synthetic.h"
+#include "model/synthetic_routing.h"
 #include "text/end_ids.h"
 
 namespace dbrx {
@@ -44,18 +46,35 @@ EngineOptions engine_options(const LoadedModel& loaded, const ModelFlags& flags)
   return options;
 }
 
+Activations activations_of(const ModelFlags& flags) {
+  return flags.activations == "fast" ? Activations::fast : Activations::exact;
+}
+
 // Progress is a line that is overwritten while weights are read, on a terminal only.
 LoadOptions load_options(const ModelFlags& flags, const ThreadPlan& threads) {
   LoadOptions options;
   options.load = flags.load;
   options.threads = threads;
-  options.activations = flags.activations == "fast" ? Activations::fast : Activations::exact;
+  options.activations = activations_of(flags);
   if (isatty(STDERR_FILENO) == 0) return options;
   options.progress = [](int64_t done, int64_t total) {
     std::fprintf(stderr, "\rloading weights: %.2f of %.2f GB%s", static_cast<double>(done) / 1e9,
                  static_cast<double>(total) / 1e9, done == total ? "\n" : "");
   };
   return options;
+}
+
+// With a row for each of the tokenizer's ids, in a number that kernels like.
+ModelConfig synthetic_config(const ModelFlags& flags, const Tokenizer& tokenizer) {
+  return dbrx_geometry(flags.n_layers, (tokenizer.n_ids() + 63) / 64 * 64);
+}
+
+// In int4, tokens evenly spread over the experts: what `dbrx bench --synthetic` measures first.
+std::unique_ptr<Model> make_synthetic(Context& context, const ModelFlags& flags,
+                                      const ModelConfig& config) {
+  return synthetic_dbrx(context, {.config = config,
+                                  .activations = activations_of(flags),
+                                  .routing = zipf_routing(config, /*exponent=*/0, /*seed=*/1)});
 }
 
 ThreadPlan thread_plan(const ModelFlags& flags) {
@@ -71,6 +90,14 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
   app.add_option("-m,--model", flags.model_dir, "model directory (Hugging Face layout)")
       ->required()
       ->take_last();  // scripts/run.sh names the default model first
+  CLI::Option* synthetic =
+      app.add_option("--synthetic", flags.synthetic,
+                     "to measure: the model's texts, but random int4 weights of this geometry: dbrx")
+          ->check(CLI::IsMember({"dbrx"}));
+  app.add_option("--layers", flags.n_layers, "of the synthetic model")
+      ->check(CLI::Range(1, 384))
+      ->needs(synthetic)
+      ->capture_default_str();
   app.add_option("--chat-template", flags.chat_template, "Jinja file instead of the model's own");
   app.add_option("-t,--threads", flags.threads, "threads that compute (default: one for each core)")
       ->check(CLI::Range(1, 4096));
@@ -115,8 +142,10 @@ LoadedModel load_for_generation(const ModelFlags& flags, bool needs_chat_templat
   // For this thread and those that it starts, the engine's too.
   interleave_memory(loaded.threads);
   loaded.context = std::make_unique<Context>(choose_isa(flags.isa), loaded.threads);
-  loaded.config = load_config(flags.model_dir);
+  const bool synthetic = !flags.synthetic.empty();
+  if (!synthetic) loaded.config = load_config(flags.model_dir);
   loaded.tokenizer = std::make_unique<Tokenizer>(Tokenizer::load(flags.model_dir));
+  if (synthetic) loaded.config = synthetic_config(flags, *loaded.tokenizer);
   if (loaded.tokenizer->n_ids() > loaded.config.vocab_size) {
     throw Error(Code::corrupt, flags.model_dir + ": the tokenizer has " +
                                    std::to_string(loaded.tokenizer->n_ids()) +
@@ -140,7 +169,11 @@ LoadedModel load_for_generation(const ModelFlags& flags, bool needs_chat_templat
                  "generation_config.json): answers go on to their token limit\n",
                  flags.model_dir.c_str());
   }
-  loaded.weights = open_model(flags.model_dir, load_options(flags, loaded.threads));
+  if (synthetic) {
+    loaded.weights.model = make_synthetic(*loaded.context, flags, loaded.config);
+  } else {
+    loaded.weights = open_model(flags.model_dir, load_options(flags, loaded.threads));
+  }
   loaded.engine = std::make_unique<Engine>(*loaded.context, *loaded.weights.model,
                                            loaded.tokenizer.get(), engine_options(loaded, flags));
   return loaded;

@@ -41,13 +41,12 @@ std::string choice_text(const json::object& choice, std::string_view logprobs = 
   return text;
 }
 
-// The event of a chunk with this one choice.
-std::string chunk_event(const json::object& chunk, std::string_view choice,
+// The event of a chunk, a JSON object, with this one choice.
+std::string chunk_event(std::string chunk, const std::string& choice,
                         std::span<const int32_t> prompt_ids = {}) {
-  std::string text = json::serialize(chunk);
-  if (!prompt_ids.empty()) add_field(text, "prompt_token_ids", id_list(prompt_ids));
-  add_field(text, "choices", "[" + std::string(choice) + "]");
-  return "data: " + text + "\n\n";
+  if (!prompt_ids.empty()) add_field(chunk, "prompt_token_ids", id_list(prompt_ids));
+  add_field(chunk, "choices", "[" + choice + "]");
+  return "data: " + chunk + "\n\n";
 }
 
 json::object usage_json(const Usage& usage) {
@@ -120,11 +119,19 @@ json::object OpenAiAnswer::envelope(std::string_view object_name) const {
   return object;
 }
 
-json::object OpenAiAnswer::chunk(ChunkUsage usage) const {
-  json::object object = envelope(is_chat() ? "chat.completion.chunk" : "text_completion");
-  if (usage.mention) object["usage"] = nullptr;
-  if (usage.usage) object["usage"] = usage_json(*usage.usage);
-  return object;
+// There is one for each token, so what they have in common is written once.
+std::string OpenAiAnswer::chunk(ChunkUsage usage) {
+  if (chunk_head_.empty()) {
+    chunk_head_ =
+        json::serialize(envelope(is_chat() ? "chat.completion.chunk" : "text_completion"));
+  }
+  std::string text = chunk_head_;
+  if (usage.usage) {
+    add_field(text, "usage", json::serialize(usage_json(*usage.usage)));
+  } else if (usage.mention) {
+    add_field(text, "usage", "null");
+  }
+  return text;
 }
 
 // The choices of a chat have one prompt: its ids are in the first of all chunks.
@@ -141,13 +148,14 @@ std::string OpenAiAnswer::begin(int32_t choice, std::span<const int32_t> prompt_
 }
 
 std::string OpenAiAnswer::piece(const AnswerPiece& piece, ChunkUsage usage) {
-  json::object entry = choice_json(piece.choice, nullptr);
+  std::string text =
+      R"({"index":)" + std::to_string(piece.choice) + R"(,"finish_reason":null})";
   if (is_chat()) {
-    entry["delta"] = delta_json(piece);
+    add_field(text, "delta", json::serialize(delta_json(piece)));
   } else {
-    entry["text"] = to_json(piece.text);
+    add_field(text, "text", json::serialize(to_json(piece.text)));
   }
-  std::string text = choice_text(entry, piece.logprobs);
+  add_field(text, "logprobs", piece.logprobs);
   if (!is_chat() && !piece.prompt_ids.empty()) {
     add_field(text, "prompt_token_ids", id_list(piece.prompt_ids));
   }
@@ -159,8 +167,8 @@ std::string OpenAiAnswer::piece(const AnswerPiece& piece, ChunkUsage usage) {
 }
 
 std::string OpenAiAnswer::finish(int32_t choice, const ChoiceEnd& end, ChunkUsage usage) {
-  json::object object = chunk(usage);
-  object["seed"] = static_cast<int64_t>(end.seed);
+  std::string text = chunk(usage);
+  add_field(text, "seed", std::to_string(static_cast<int64_t>(end.seed)));
   json::object entry = choice_json(choice, to_json(finish_name(end)));
   entry["stop_reason"] = text_or_null(end.stop_reason);
   if (end.safety) entry["safety_report"] = report_json(*end.safety);
@@ -169,14 +177,14 @@ std::string OpenAiAnswer::finish(int32_t choice, const ChoiceEnd& end, ChunkUsag
   } else {
     entry["text"] = "";
   }
-  return chunk_event(object, choice_text(entry));
+  return chunk_event(std::move(text), choice_text(entry));
 }
 
 std::string OpenAiAnswer::end(const Usage& total, bool include_usage) {
   if (!include_usage) return std::string(kDoneEvent);
-  json::object object = chunk({.mention = true, .usage = &total});
-  object["choices"] = json::array();
-  return "data: " + json::serialize(object) + "\n\n" + std::string(kDoneEvent);
+  std::string text = chunk({.mention = true, .usage = &total});
+  add_field(text, "choices", "[]");
+  return "data: " + text + "\n\n" + std::string(kDoneEvent);
 }
 
 std::string OpenAiAnswer::error(const ApiError& error) {

@@ -25,11 +25,12 @@ class OpenAiAnswer : public AnswerFormat {
  private:
   bool is_chat() const { return head_.endpoint == Endpoint::chat; }
   boost::json::object envelope(std::string_view object_name) const;
-  boost::json::object chunk(ChunkUsage usage) const;
+  std::string chunk(ChunkUsage usage);
   std::string whole_choice(int32_t index, const ChoiceAnswer& choice, const TokensWanted& wanted,
                            const LogprobsFormat& format) const;
 
   AnswerHead head_;
+  std::string chunk_head_;  // of every chunk; empty until the first one
 };
 
 }  // namespace dbrx
