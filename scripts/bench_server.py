@@ -88,7 +88,8 @@ def latency(options):
     """Client's time less the engine's, of one request at a time on one connection."""
     with Server(options.flags) as server:
         client = Client(server.port)
-        for name, prompt in {"token ids": [100 + i % 1000 for i in range(1000)], "text": "The boat is at sea. " * 160}.items():
+        prompts = {"token ids": [100 + i % 1000 for i in range(1000)], "text": "The boat is at sea. " * 160}
+        for name, prompt in prompts.items():
             added = []
             for i in range(options.rounds + 10):
                 # A prompt of its own, so that no cache of prefixes has it.
@@ -181,14 +182,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["latency", "cpu", "load"])
     parser.add_argument("--rounds", type=int, help="default: 100 of latency, 5 of cpu, 3 of load")
-    parser.add_argument("--clients", type=lambda text: [int(n) for n in text.split(",")], default=[1, 2, 4, 8, 16, 32, 64])
+    parser.add_argument("--clients", type=lambda text: [int(n) for n in text.split(",")],
+                        default=[1, 2, 4, 8, 16, 32, 64])
     parser.add_argument("--tokens", type=int, default=200, help="of each stream of load")
     parser.add_argument("--label", default="dbrx-nano")
     parser.add_argument("--json", help="file to which the rows of load are added under the label")
-    parser.add_argument("flags", nargs="*", help="of dbrx serve, after --")
-    options = parser.parse_args()
+    parser.epilog = "What follows -- are flags of dbrx serve (default: --model models/dbrx-nano)."
+    arguments = sys.argv[1:]
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options = parser.parse_args(arguments[:end])
     options.rounds = options.rounds or {"latency": 100, "cpu": 5, "load": 3}[options.what]
-    options.flags = options.flags or ["--model", ROOT / "models/dbrx-nano"]
+    options.flags = arguments[end + 1:] or ["--model", ROOT / "models/dbrx-nano"]
     {"latency": latency, "cpu": cpu, "load": load}[options.what](options)
 
 
