@@ -79,7 +79,11 @@ TEST(OpenAiFormat, MakesErrorsThatSdksUnderstand) {
   EXPECT_EQ(
       error_json(ApiError(500, "oops")),
       R"({"type":"error","error_code":"INTERNAL_ERROR","message":"oops","error":{"message":"oops","type":"server_error","param":null,"code":null}})");
-  EXPECT_EQ(error_response(ApiError(429, "full")).headers.back().name, "Retry-After");
+  std::vector<std::string> names;
+  for (const HttpHeader& header : error_response(ApiError(429, "full")).headers) {
+    names.push_back(header.name);
+  }
+  EXPECT_EQ(names, (std::vector<std::string>{"Content-Type", "Retry-After", "retry-after-ms"}));
 }
 
 TEST(HttpText, DecodesPercentsStrictly) {
