@@ -96,8 +96,8 @@ if [ $all = 1 ]; then
     --memory-slack 2000
 
   stage "build and test: TSan"
-  scripts/build.sh tsan test_base test_engine test_server dbrx
-  run_ctest build/tsan -R '^(base|engine|server)\.'
+  scripts/build.sh tsan test_base test_engine test_telemetry test_server dbrx
+  run_ctest build/tsan -R '^(base|engine|telemetry|server)\.'
   python3 python/soak/soak.py --binary build/tsan/dbrx --seconds 20 --requests 150 --connections 60 \
     --memory-slack 2000
 fi

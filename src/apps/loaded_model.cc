@@ -91,8 +91,9 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
       ->required()
       ->take_last();  // scripts/run.sh names the default model first
   CLI::Option* synthetic =
-      app.add_option("--synthetic", flags.synthetic,
-                     "to measure: the model's texts, but random int4 weights of this geometry: dbrx")
+      app.add_option(
+             "--synthetic", flags.synthetic,
+             "to measure: the model's texts, but random int4 weights of this geometry: dbrx")
           ->check(CLI::IsMember({"dbrx"}));
   app.add_option("--layers", flags.n_layers, "of the synthetic model")
       ->check(CLI::Range(1, 384))

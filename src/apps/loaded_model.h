@@ -20,8 +20,8 @@ namespace dbrx {
 
 struct ModelFlags {
   std::string model_dir;
-  std::string synthetic;    // "dbrx": random weights of its geometry; empty: those of model_dir
-  int64_t n_layers = 4;     // of a synthetic model
+  std::string synthetic;      // "dbrx": random weights of its geometry; empty: those of model_dir
+  int64_t n_layers = 4;       // of a synthetic model
   std::string chat_template;  // file; empty: the checkpoint's own
   std::string isa;            // empty: DBRX_ISA, else the best
   std::string kv_format = "bf16";

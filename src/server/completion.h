@@ -125,12 +125,12 @@ class Completion : public std::enable_shared_from_this<Completion> {
   bool begun_ = false;  // what start() wrote may be read
   bool done_ = false;   // the answer is complete, or on its way, or nobody wants it
   bool first_token_noted_ = false;
-  bool recorded_ = false;        // record_ has been handed on
+  bool recorded_ = false;            // record_ has been handed on
   std::optional<ApiError> failure_;  // the first, if it failed
-  size_t n_finished_ = 0;        // requests
-  size_t n_held_ = 0;            // complete answers that the classifier has not seen
-  std::vector<Usage> usage_;     // [prompts]
-  std::vector<Choice> choices_;  // [prompts * n]
+  size_t n_finished_ = 0;            // requests
+  size_t n_held_ = 0;                // complete answers that the classifier has not seen
+  std::vector<Usage> usage_;         // [prompts]
+  std::vector<Choice> choices_;      // [prompts * n]
 
   std::atomic<bool> aborted_{false};
   std::mutex mutex_;  // guards what is below

@@ -1,5 +1,5 @@
-// What is remembered of a call: the one place where its record is made (telemetry/), and what the log
-// tells of it.
+// What is remembered of a call: the one place where its record is made (telemetry/), and what the
+// log tells of it.
 #include <algorithm>
 #include <boost/json.hpp>
 #include <utility>

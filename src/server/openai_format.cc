@@ -148,8 +148,7 @@ std::string OpenAiAnswer::begin(int32_t choice, std::span<const int32_t> prompt_
 }
 
 std::string OpenAiAnswer::piece(const AnswerPiece& piece, ChunkUsage usage) {
-  std::string text =
-      R"({"index":)" + std::to_string(piece.choice) + R"(,"finish_reason":null})";
+  std::string text = R"({"index":)" + std::to_string(piece.choice) + R"(,"finish_reason":null})";
   if (is_chat()) {
     add_field(text, "delta", json::serialize(delta_json(piece)));
   } else {

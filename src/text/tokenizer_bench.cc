@@ -12,8 +12,8 @@ namespace {
 
 // Words that differ, so that no memory of words helps more than it does in a real text.
 std::string some_text(size_t n_bytes) {
-  constexpr const char* kSyllables[] = {"ba", "ten", "lo", "mir", "ka", "sun", "der", "ly", "ing",
-                                        "pro", "con", "ver", "tion", "al", "er", "est"};
+  constexpr const char* kSyllables[] = {"ba",  "ten", "lo",  "mir", "ka",   "sun", "der", "ly",
+                                        "ing", "pro", "con", "ver", "tion", "al",  "er",  "est"};
   std::string text;
   for (uint32_t x = 1; text.size() < n_bytes;) {
     for (uint32_t n = 1 + x % 4; n > 0; --n) {
