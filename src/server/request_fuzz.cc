@@ -15,6 +15,7 @@
 #include "server/http_text.h"
 #include "server/responses_parse.h"
 #include "server/safety.h"
+#include "telemetry/telemetry.h"
 #include "text/tiny_tokenizer.h"
 
 namespace dbrx {
@@ -35,6 +36,7 @@ struct Fixture {
   Tokenizer tokenizer = Tokenizer::from_json(tiny::tokenizer_json(), "fuzz");
   Engine engine{context, model, &tokenizer, {.eos_token_ids = {tiny::added_id(0)}}};
   TextWorkers workers{1};
+  Telemetry telemetry{{}, [] { return EngineSample(); }};
   Services services{.engine = engine,
                     .tokenizer = tokenizer,
                     .chat_template = make_template(),
@@ -44,6 +46,7 @@ struct Fixture {
                     .parse = {.n_ids = tokenizer.n_ids(), .max_context = engine.max_context()},
                     .max_token_bytes = 20,
                     .unknown_names = {},
+                    .telemetry = telemetry,
                     .safety = make_safety_policy({.mode = "always", .pii = "mask"})};
 };
 
