@@ -13,11 +13,13 @@
 
 #include "apps/bench_compare.h"
 #include "apps/bench_kernels.h"
+#include "apps/bench_mixed.h"
 #include "apps/bench_rows.h"
 #include "apps/bench_start.h"
 #include "apps/bench_steps.h"
 #include "apps/commands.h"
 #include "base/error.h"
+#include "engine/engine.h"
 #include "model/families.h"
 #include "model/synthetic.h"
 #include "model/synthetic_routing.h"
@@ -46,6 +48,7 @@ struct BenchFlags {
   int64_t vocab_size = 4096;
   int threads = 0;
   int rounds = 5;
+  MixedLoad mixed;
 
   bool wants(const std::string& test) const {
     return std::find(tests.begin(), tests.end(), test) != tests.end();
@@ -269,6 +272,17 @@ void bench_start(Context& context, RoofMeter& meter, const BenchFlags& flags,
   run_tests(meter, tests, flags.rounds, rows);
 }
 
+void bench_mixed(Context& context, RoofMeter& meter, const BenchFlags& flags,
+                 const ModelConfig& config, const Subject& subject, const LoadOptions& load,
+                 std::vector<BenchRow>& rows) {
+  const Format kv_format = kv_format_of(flags);
+  check_memory(weight_bytes(config, subject.experts, subject.dense, subject.embedding),
+               mixed_cache_bytes(config, kv_format, flags.mixed));
+  const std::unique_ptr<Model> model = make_model(context, flags, config, subject, load);
+  meter.now();
+  bench_mixed(context, *model, kv_format, flags.mixed, subject.name("mixed"), rows);
+}
+
 std::string cpu_name() {
   std::ifstream info("/proc/cpuinfo");
   for (std::string line; std::getline(info, line);) {
@@ -315,6 +329,7 @@ int bench(const BenchFlags& flags) {
         .activations = subject.activations, .progress = {}, .load = flags.load, .threads = plan};
     if (flags.wants("start")) bench_start(context, meter, flags, subject, load, rows);
     if (flags.wants_steps()) bench_steps(context, meter, flags, config, subject, load, rows);
+    if (flags.wants("mixed")) bench_mixed(context, meter, flags, config, subject, load, rows);
     if (flags.wants("kernel")) bench_kernels(context, meter, flags, config, subject, rows);
   }
   json::object report = {{"machine",
@@ -349,9 +364,9 @@ CommandMain setup_bench(CLI::App& app) {
                                ->check(CLI::IsMember({"dbrx"}));
   app.add_option("--test", flags->tests,
                  "decode, prefill, layer (one layer of these), kernel (each product alone), start "
-                 "(load a model)")
+                 "(load a model), mixed (prompts beside sequences that generate)")
       ->delimiter(',')
-      ->check(CLI::IsMember({"decode", "prefill", "layer", "kernel", "start"}))
+      ->check(CLI::IsMember({"decode", "prefill", "layer", "kernel", "start", "mixed"}))
       ->capture_default_str();
   app.add_option("--layers", flags->n_layers, "of the synthetic model")
       ->check(CLI::Range(1, 384))
@@ -397,6 +412,22 @@ CommandMain setup_bench(CLI::App& app) {
   app.add_option("--kernel-rows", flags->kernel_rows, "kernel: rows of a product")
       ->delimiter(',')
       ->check(CLI::Range(int64_t{1}, int64_t{65536}))
+      ->capture_default_str();
+  MixedLoad& mixed = flags->mixed;
+  app.add_option("--generating", mixed.sequences, "mixed: sequences that generate")
+      ->check(CLI::Range(int64_t{1}, kMaxSequences - 16))
+      ->capture_default_str();
+  app.add_option("--prompt-tokens", mixed.prompt_tokens, "mixed: tokens of a prompt")
+      ->check(CLI::Range(int64_t{1}, int64_t{24576}))
+      ->capture_default_str();
+  app.add_option("--prompt-every", mixed.prompt_every, "mixed: seconds from prompt to prompt")
+      ->check(CLI::Range(0.1, 3600.0))
+      ->capture_default_str();
+  app.add_option("--duration", mixed.seconds, "mixed: seconds")
+      ->check(CLI::Range(1.0, 86400.0))
+      ->capture_default_str();
+  app.add_option("--prefill-slowdown", mixed.prefill_slowdown, "mixed: as serve has it")
+      ->check(CLI::Range(0.0, 1000.0))
       ->capture_default_str();
   app.add_option("--rounds", flags->rounds)->check(CLI::Range(1, 1000))->capture_default_str();
   app.add_option("-t,--threads", flags->threads, "default: one for each core")

@@ -17,8 +17,9 @@ namespace dbrx {
 
 // What makes two rows the same measurement.
 struct RowName {
-  std::string test;   // decode, prefill, layer, kernel, start or memory
-  std::string shape;  // kernel: of which matrix; start: from where to where; else empty
+  std::string test;   // decode, prefill, layer, kernel, start, mixed or memory
+  std::string shape;  // kernel: of which matrix; start: from where to where; mixed: what; else
+                      // empty
   std::string format;
   std::string activations;  // exact, fast, or float where the weights are no integers
   int64_t sequences = 1;

@@ -37,6 +37,8 @@ EngineOptions engine_options(const LoadedModel& loaded, const ModelFlags& flags)
   options.max_queued_requests = flags.max_queue;
   options.max_context = flags.max_context;
   options.kv_format = kv_format(flags);
+  options.prefix_cache = flags.prefix_cache;
+  options.prefill_slowdown = flags.prefill_slowdown;
   options.eos_token_ids = loaded.end_ids;
   const int64_t context = flags.max_context > 0 ? flags.max_context : loaded.config.max_seq_len;
   const int64_t tokens = flags.kv_cache_tokens > 0
@@ -131,6 +133,17 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
       ->capture_default_str();
   app.add_option("--kv-cache-dtype", flags.kv_format, "bf16, int8 (half the memory) or f32")
       ->check(CLI::IsMember({"bf16", "int8", "f32"}))
+      ->capture_default_str();
+  app.add_flag("--enable-prefix-caching,!--no-prefix-caching,!--no-enable-prefix-caching",
+               flags.prefix_cache,
+               "texts that begin alike share their blocks of the KV cache (default: they do)");
+  app.add_option("--prefill-slowdown", flags.prefill_slowdown,
+                 "how many times as long a step may take because of prompts that are computed "
+                 "beside answers; 0: no limit, for throughput alone")
+      ->check([](const std::string& text) {
+        const double value = std::strtod(text.c_str(), nullptr);
+        return value == 0 || value > 1 ? "" : "must be above 1, or 0 for no limit";
+      })
       ->capture_default_str();
   app.add_option("--kv-cache-tokens", flags.kv_cache_tokens,
                  "tokens that the KV cache holds (default: a fifth of the memory at most)")

@@ -34,6 +34,8 @@ struct ModelFlags {
   int64_t max_batched_tokens = 512;
   int64_t max_queue = 1024;
   int64_t kv_cache_tokens = 0;  // 0: see default_kv_tokens
+  bool prefix_cache = true;
+  double prefill_slowdown = 1.9;  // as EngineOptions has it
 };
 
 void add_model_flags(CLI::App& app, ModelFlags& flags);
