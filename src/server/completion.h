@@ -1,6 +1,7 @@
 // One call for a chat or text completion, in any dialect, from the body to the last byte:
 // start() on a text worker, receive() on the engine thread, the rest on the I/O thread. What the
-// safety filters add is in completion_safety.cc, what is remembered of it in completion_record.cc.
+// safety filters add is in completion_safety.cc, what it takes of its client's limits in
+// completion_limits.cc, what is remembered of it in completion_record.cc.
 //
 // Who keeps whom alive: the engine its requests, their sinks this object, this object the reply.
 // Nobody points back with more than a weak pointer.

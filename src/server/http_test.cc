@@ -8,7 +8,6 @@
 #include <thread>
 #include <utility>
 
-#include "base/error.h"
 #include "server/http_text.h"
 #include "server/test_client.h"
 
@@ -383,22 +382,6 @@ TEST(Http, TurnsConnectionsAwayWhenItHasTooMany) {
     again.send_request("GET", "/");
     return again.read_answer().status == 200;
   }));
-}
-
-TEST(Http, SaysWhichPortIsInUseAndWhatToDo) {
-  RunningServer server(echo);
-  HttpOptions options = quick_options();
-  options.port = server.port();
-  HttpServer second(options, {.answer = echo});
-  try {
-    second.bind();
-    FAIL() << "bound twice";
-  } catch (const Error& e) {
-    EXPECT_NE(std::string(e.what()).find(std::to_string(server.port())), std::string::npos);
-    EXPECT_NE(std::string(e.what()).find("--port"), std::string::npos);
-  }
-  options.host = "192.0.2.1";  // an address that no machine has
-  EXPECT_THROW(HttpServer(options, {.answer = echo}).bind(), Error);
 }
 
 // Answers "done" when told to.
