@@ -41,12 +41,12 @@ struct Fixture {
                     .tokenizer = tokenizer,
                     .chat_template = make_template(),
                     .workers = workers,
+                    .telemetry = telemetry,
                     .model_names = {"m"},
                     .system_fingerprint = "f",
                     .parse = {.n_ids = tokenizer.n_ids(), .max_context = engine.max_context()},
                     .max_token_bytes = 20,
                     .unknown_names = {},
-                    .telemetry = telemetry,
                     .safety = make_safety_policy({.mode = "always", .pii = "mask"})};
 };
 
