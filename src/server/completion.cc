@@ -93,6 +93,17 @@ void Completion::abort() {
   done_ = true;
 }
 
+bool Completion::end_if_hopeless(bool engine_stalled) {
+  if (done_ || !(lost_ || engine_stalled)) return done_;
+  try {
+    fail(engine_stalled ? engine_stall()
+                        : ApiError(500, "the answer is lost: out of memory", "", "internal_error"));
+  } catch (const std::bad_alloc&) {
+    done_ = false;  // the next look tries again
+  }
+  return done_;
+}
+
 // Any thread.
 void Completion::cancel() {
   aborted_ = true;
@@ -132,6 +143,7 @@ Completion::Requests Completion::prepare() {
     request.sink = [self = shared_from_this(), i](Event&& event) {
       self->receive(i, std::move(event));
     };
+    request.lost = [self = shared_from_this()] { self->lost_ = true; };
     usage_.push_back({.prompt_tokens = static_cast<int64_t>(request.prompt.size())});
     Choice choice;
     if (!request.prompt.empty()) choice.answer.prompt.emplace_back().id = request.prompt.front();

@@ -42,6 +42,10 @@ class Completion : public std::enable_shared_from_this<Completion> {
   // however long the engine's step takes. On the I/O thread.
   void abort();
 
+  // Answers with an error when the engine is stalled or could not hand on the last event. True when
+  // the call is over. On the I/O thread.
+  bool end_if_hopeless(bool engine_stalled);
+
  private:
   using Requests = std::vector<std::shared_ptr<Request>>;
   struct Choice {
@@ -134,7 +138,8 @@ class Completion : public std::enable_shared_from_this<Completion> {
   std::vector<Choice> choices_;      // [prompts * n]
 
   std::atomic<bool> aborted_{false};
-  std::mutex mutex_;  // guards what is below
+  std::atomic<bool> lost_{false};  // an event that was the last
+  std::mutex mutex_;               // guards what is below
   std::vector<std::weak_ptr<Request>> submitted_;
   std::vector<std::weak_ptr<Classification>> classifications_;
   std::deque<Arrival> arrivals_;

@@ -160,6 +160,10 @@ ApiError shutting_down() {
   return ApiError(503, "the server is shutting down", "", "shutting_down");
 }
 
+ApiError engine_stall() {
+  return ApiError(503, "the engine has made no step for too long", "", "stalled");
+}
+
 void require_taken(const Services& services, SubmitResult result) {
   switch (result) {
     case SubmitResult::ok:

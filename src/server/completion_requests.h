@@ -22,6 +22,7 @@ std::vector<std::shared_ptr<Request>> make_engine_requests(const Services& servi
                                                            uint64_t seed);
 
 ApiError shutting_down();
+ApiError engine_stall();
 
 // Throws ApiError (429, 503) when the engine did not take a request.
 void require_taken(const Services& services, SubmitResult result);

@@ -39,7 +39,10 @@ class FakeReply : public Reply {
   void on_abort(std::function<void()>) override {}
   bool is_open() const override { return !gone && phase != Phase::complete; }
   void note(std::string, int64_t) override {}
-  void post(std::function<void()> task) override { tasks.push_back(std::move(task)); }
+  void post(std::function<void()> task) override {
+    if (no_memory) throw std::bad_alloc();
+    tasks.push_back(std::move(task));
+  }
   void post_after(std::chrono::milliseconds, std::function<void()> task) override {
     post(std::move(task));
   }
@@ -59,6 +62,7 @@ class FakeReply : public Reply {
   int n_writes = 0;
   int fails_at = -1;  // this write
   bool gone = false;
+  bool no_memory = false;  // for tasks
 };
 
 constexpr int32_t kVocab = 310;
@@ -235,6 +239,36 @@ TEST(Completion, FailsWithItsRequestWhenThereIsNoMemoryForAnEvent) {
   rig.finish();
   EXPECT_EQ(rig.reply->answer.body, body);
   EXPECT_EQ(rig.engine.stats().generated_tokens, 5);
+}
+
+TEST(Completion, SaysSoWhenTheEngineCouldNotHandOnTheLastEvent) {
+  for (const bool stream : {false, true}) {
+    Rig rig;
+    rig.start(stream);
+    rig.steps(5);
+    rig.reply->run_tasks();
+    rig.reply->no_memory = true;
+    while (rig.engine.step()) {
+    }
+    EXPECT_NE(rig.reply->phase, FakeReply::Phase::complete);
+    rig.reply->no_memory = false;
+    EXPECT_TRUE(rig.completion->end_if_hopeless(false));
+    EXPECT_EQ(rig.reply->phase, FakeReply::Phase::complete);
+    EXPECT_EQ(rig.reply->answer.status, stream ? 200 : 500);
+    EXPECT_NE(rig.reply->answer.body.find("the answer is lost"), std::string::npos);
+  }
+}
+
+TEST(Completion, EndsWhenTheEngineIsStalledAndElseWaits) {
+  Rig rig;
+  rig.start(false);
+  rig.steps(5);
+  rig.reply->run_tasks();
+  EXPECT_FALSE(rig.completion->end_if_hopeless(false));
+  EXPECT_TRUE(rig.completion->end_if_hopeless(true));
+  EXPECT_EQ(rig.reply->answer.status, 503);
+  rig.finish();
+  EXPECT_LT(rig.engine.stats().generated_tokens, 10);
 }
 
 TEST(Completion, SaysThatItIsCancelledWithoutWaitingForTheEngine) {

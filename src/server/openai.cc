@@ -91,6 +91,7 @@ void handle_completion(Services& services, CompletionRoute route,
   reply->on_abort([weak = std::weak_ptr(completion)] {
     if (auto alive = weak.lock()) alive->abort();
   });
+  services.open_calls.add(completion);
   services.workers.post([completion, route = std::move(route), request = std::move(request)] {
     completion->start(route, request->body);
   });

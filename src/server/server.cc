@@ -128,6 +128,7 @@ struct Server::State {
     services.classifier = make_ready(services, options.safety.classifier);
     http.each_second([this] {
       health.look();
+      services.open_calls.look(health.state() == Health::State::stalled);
       telemetry.look();
       if (key_file.changed()) reload_keys();
     });
@@ -140,6 +141,7 @@ struct Server::State {
   void count_answer(const HttpRequest& request, const HttpOutcome& outcome);
   HttpResponse index() const;
   void require_ready();
+  void refuse_if_unfit();
   void require_live();
   HttpResponse tokenizer_info() const;
   ApiKeys read_keys() const;
@@ -159,7 +161,7 @@ struct Server::State {
 std::vector<Route> Server::State::make_routes() {
   auto completion = [this](Endpoint endpoint, Dialect dialect = Dialect::openai) {
     return [this, endpoint, dialect](const Call& call) {
-      health.refuse_if_at_fault();
+      refuse_if_unfit();
       handle_completion(services, {.endpoint = endpoint, .dialect = dialect}, call.request,
                         call.reply);
     };
@@ -231,7 +233,7 @@ std::vector<Route> Server::State::make_routes() {
       {"POST", "/v1/messages/count_tokens", "the tokens of such a conversation",
        count_tokens(Dialect::anthropic)},
   };
-  for (Route& route : databricks_routes(services, [this] { health.refuse_if_at_fault(); })) {
+  for (Route& route : databricks_routes(services, [this] { refuse_if_unfit(); })) {
     routes.push_back(std::move(route));
   }
   for (Route& route : telemetry_routes(services, [this] { return http.is_draining(); })) {
@@ -266,16 +268,21 @@ void Server::State::require_ready() {
     case Health::State::fault:
       throw ApiError(503, "answers can't be trusted; the server's log says why", "", "fault");
     case Health::State::stalled:
-      throw ApiError(503, "the engine has made no step for too long", "", "stalled");
+      throw engine_stall();
     case Health::State::ok:
       break;
   }
 }
 
+void Server::State::refuse_if_unfit() {
+  health.refuse_if_at_fault();
+  if (health.state() == Health::State::stalled) throw engine_stall();
+}
+
 // A server that drains or has damaged weights would not get better by a restart now.
 void Server::State::require_live() {
   if (health.state() == Health::State::stalled) {
-    throw ApiError(503, "the engine has made no step for too long", "", "stalled");
+    throw engine_stall();
   }
 }
 

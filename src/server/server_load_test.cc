@@ -203,9 +203,13 @@ TEST(ServerLoad, HealthTellsWhenTheEngineHangs) {
     EXPECT_NE(answer.body.find("stalled"), std::string::npos) << path;
   }
   EXPECT_EQ(server.stats().steps, 0);
+  const TestAnswer answer = client.read_answer();  // nobody waits for a step that hangs
+  EXPECT_EQ(answer.status, 503);
+  EXPECT_NE(answer.body.find("stalled"), std::string::npos) << answer.body;
+  EXPECT_EQ(server.complete(R"({"prompt": "a"})").status, 503);
   server.hang = false;
-  EXPECT_EQ(client.read_answer().status, 200);
   EXPECT_TRUE(health_becomes(server, 200));
+  EXPECT_EQ(server.complete(R"({"prompt": "a"})").status, 200);
 }
 
 TEST(ServerLoad, HealthDoesNotTakeIdlingForHanging) {

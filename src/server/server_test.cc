@@ -37,6 +37,17 @@ TEST(Server, CompletesAChat) {
   EXPECT_EQ(body.at_pointer("/usage/total_tokens").as_int64(), prompt + 5);
 }
 
+TEST(Server, TellsHowMuchOfAPromptWasInTheCache) {
+  FakeServer server;
+  const std::string body =
+      R"({"prompt": ")" + std::string(150, 'a') + R"(", "max_tokens": 3, "logprobs": 2})";
+  const json::value first = json::parse(server.complete(body).body);
+  const json::value second = json::parse(server.complete(body).body);
+  EXPECT_EQ(text_at(first, "/usage/prompt_tokens_details/cached_tokens"), "0");
+  EXPECT_EQ(text_at(second, "/usage/prompt_tokens_details/cached_tokens"), "128");
+  EXPECT_EQ(first.at("choices"), second.at("choices"));
+}
+
 TEST(Server, RefusesRequestsAndIsUnhealthyOnceAFaultIsKnown) {
   FakeServer server;
   EXPECT_EQ(server.get("/health").status, 200);

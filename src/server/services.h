@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "server/open_calls.h"
 #include "server/openai_parse.h"
 #include "server/rate_limits.h"
 #include "server/safety.h"
@@ -47,6 +48,7 @@ struct Services {
   SafetyPolicy safety = {};
   ReadyClassifier classifier = {};
   RateLimits rate_limits{};
+  OpenCalls open_calls = {};
 
   // The name of the model that is meant: the first one without a name. Throws ApiError(404).
   std::string require_model(const std::optional<std::string>& name) const;
