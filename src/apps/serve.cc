@@ -115,6 +115,7 @@ int serve(ServeFlags& flags) {
   options.tokenizer_config = loaded.tokenizer_config;
   options.system_fingerprint = fingerprint(loaded, flags.model);
   options.telemetry.metrics.kv_format = flags.model.kv_format;
+  options.telemetry.metrics.prefix_cache = flags.model.prefix_cache;
   options.telemetry.metrics.read_bytes_per_second = measure_read(*loaded.context);
   const bool has_chat_template = loaded.chat_template.has_value();
   Server server(options, *loaded.engine, *loaded.tokenizer, std::move(loaded.chat_template));
