@@ -95,6 +95,10 @@ void BlockPool::forget(int32_t block) {
   entry.name = entry.before = kNoBlock;
 }
 
+void BlockPool::forget_unshared(int32_t block) {
+  if (at(block).n_owners == 1 && at(block).name != kNoBlock) forget(block);
+}
+
 void BlockPool::give_back(std::vector<int32_t>& blocks) {
   for (const int32_t id : blocks | std::views::reverse) {
     CHECK_LT(id, n_blocks());

@@ -45,6 +45,9 @@ class BlockPool {
   // Returns its name, or that of the block that has held the same before.
   BlockName name_block(int32_t block, BlockName before, BlockTokens tokens);
 
+  // Takes a block's name away if it has one and a single owner.
+  void forget_unshared(int32_t block);
+
   // Gives the blocks of a text back and empties the list. Each must have an owner. The last ones
   // count as given back first, so the beginning of a text, which more others have, stays longest.
   void give_back(std::vector<int32_t>& blocks);

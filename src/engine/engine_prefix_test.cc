@@ -1,6 +1,8 @@
 // The prefix cache: what is found is not computed again, and nobody can tell by the answer.
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "engine/engine.h"
 #include "engine/fake_model.h"
 #include "engine/test_client.h"
@@ -60,6 +62,21 @@ TEST(EnginePrefix, a_prompt_seen_before_costs_its_last_rows_only_and_answers_the
   EXPECT_EQ(stats.prefix_queries, 400);
   EXPECT_EQ(stats.prefix_hits, 192);
   EXPECT_EQ(stats.cached_blocks, 3);
+}
+
+TEST(EnginePrefix, what_gave_no_number_is_found_by_nobody) {
+  Rig rig;
+  rig.model.script = [](std::span<const int32_t>, std::span<float> logits) {
+    logits[100] = std::nanf("");
+  };
+  const Call bad = call_of(text(200));
+  rig.rows_of(bad);
+  EXPECT_EQ(bad.answer->only().finish, FinishReason::error);
+  EXPECT_EQ(rig.engine.stats().cached_blocks, 0);
+  rig.model.script = nullptr;
+  const Call good = copy(bad);
+  EXPECT_EQ(rig.rows_of(good), 204);
+  expect_same(*good.answer, *uncached(good).answer);
 }
 
 TEST(EnginePrefix, the_last_token_is_always_computed) {

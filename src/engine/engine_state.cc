@@ -249,6 +249,7 @@ size_t Engine::State::emit_next(size_t first) {
 void Engine::State::report_scores(Sequence& sequence, std::span<TokenInfo> scores) {
   for (const TokenInfo& info : scores) {
     if (info.id < 0) {
+      scheduler.distrust(sequence);
       return finish(sequence, FinishReason::error,
                     !sequence.failure.empty() ? sequence.failure
                                               : "the model computed a logit that is not a number");
@@ -284,6 +285,7 @@ void Engine::State::report_routing() {
 
 void Engine::State::accept(Sequence& sequence, TokenInfo& info) {
   if (info.id < 0) {
+    scheduler.distrust(sequence);
     finish(sequence, FinishReason::error,
            !sequence.failure.empty()
                ? sequence.failure

@@ -1,6 +1,7 @@
 #include "engine/fair_line.h"
 
 #include <algorithm>
+#include <limits>
 #include <tuple>
 
 #include "base/error.h"
@@ -12,6 +13,10 @@ auto place(const Sequence* s) {
   return std::tuple(s->owner->request->priority, s->owner->arrival, s->choice);
 }
 
+int32_t priority_of(const Client& client) {
+  return client.waiting.front()->owner->request->priority;
+}
+
 bool is_before(const Sequence* a, const Sequence* b) { return place(a) < place(b); }
 
 }  // namespace
@@ -21,10 +26,11 @@ void FairLine::add(Sequence& sequence) {
   in_line_.reserve(in_line_.size() + 1);  // all that may throw comes first
   auto& line = client.waiting;
   line.insert(std::upper_bound(line.begin(), line.end(), &sequence, is_before), &sequence);
-  if (line.size() == 1) {
-    client.served = std::max(client.served, least_served());
-    in_line_.push_back(&client);
+  if (line.front() == &sequence) {
+    const double least = least_served(sequence.owner->request->priority, &client);
+    client.served = std::max(client.served, least);
   }
+  if (line.size() == 1) in_line_.push_back(&client);
   sequence.client = &client;
   ++client.n_sequences;
   ++n_waiting_;
@@ -37,15 +43,21 @@ Client& FairLine::find(uint64_t id) {
   return clients_[id];
 }
 
-// Where a client that comes to the line begins. When nobody is in it, whoever left it last tells.
-double FairLine::least_served() const {
-  if (in_line_.empty()) return last_ == nullptr ? 0 : last_->served;
-  return (*std::ranges::min_element(in_line_, {}, &Client::served))->served;
+// Where a client that comes to the line with this priority begins. When nobody is in its way,
+// whoever left the line last tells.
+double FairLine::least_served(int32_t priority, const Client* except) const {
+  const Client* least = nullptr;
+  for (const Client* client : in_line_) {
+    if (client == except || priority_of(*client) > priority) continue;
+    if (least == nullptr || client->served < least->served) least = client;
+  }
+  if (least == nullptr) least = last_;
+  return least == nullptr ? 0 : least->served;
 }
 
 // Drops clients that would begin like new ones.
 void FairLine::forget_idle() {
-  const double least = least_served();
+  const double least = least_served(std::numeric_limits<int32_t>::max(), nullptr);
   std::erase_if(clients_, [&](const auto& entry) {
     const Client& client = entry.second;
     return client.n_sequences == 0 && client.served <= least && &client != last_;
@@ -56,8 +68,8 @@ void FairLine::forget_idle() {
 Sequence* FairLine::next() const {
   if (in_line_.empty()) return nullptr;
   const auto turn = [](const Client* client) {
-    const ActiveRequest& first = *client->waiting.front()->owner;
-    return std::tuple(first.request->priority, client->served, first.arrival);
+    return std::tuple(priority_of(*client), client->served,
+                      client->waiting.front()->owner->arrival);
   };
   return (*std::ranges::min_element(in_line_, {}, turn))->waiting.front();
 }

@@ -3,8 +3,9 @@
 // Better priorities come first. Among clients the one that was served least is next, by tokens
 // computed for it over its weight; within a client, first come, first served. A client that comes
 // back to the line begins where the least served of those in it stands, so it gets no credit for
-// the time in which it wanted nothing, and keeps what it owes. (The virtual token counter of Sheng
-// et al., "Fairness in Serving Large Language Models", 2024.)
+// the time in which it wanted nothing, and keeps what it owes. Whoever waits with a lower priority
+// does not count for that, and the time spent so gives no credit for a better one. (The virtual
+// token counter of Sheng et al., "Fairness in Serving Large Language Models", 2024.)
 #pragma once
 
 #include <cstdint>
@@ -44,7 +45,7 @@ class FairLine {
 
  private:
   Client& find(uint64_t id);
-  double least_served() const;
+  double least_served(int32_t priority, const Client* except) const;
   void forget_idle();
 
   std::unordered_map<uint64_t, Client> clients_;  // those in the engine, and those that owe

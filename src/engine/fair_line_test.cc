@@ -53,6 +53,17 @@ TEST(FairLine, serves_one_client_in_order_of_arrival) {
   EXPECT_EQ(line.line.size(), 0);
 }
 
+TEST(FairLine, who_waits_with_a_low_priority_lends_no_credit_to_others_nor_to_itself) {
+  Line line;
+  line.add(9, 1, /*priority=*/10);
+  for (int i = 0; i < 10; ++i) line.add(1);
+  for (int i = 0; i < 8; ++i) EXPECT_EQ(line.serve(100), 1);
+  for (int i = 0; i < 2; ++i) line.add(2);
+  for (int i = 0; i < 2; ++i) line.add(9);
+  // Each begins where the first one stands by now, at 800.
+  EXPECT_EQ(serve_all(line, 100), "1291299");
+}
+
 TEST(FairLine, takes_turns_between_clients_whatever_the_length_of_their_lines) {
   Line line;
   for (int i = 0; i < 6; ++i) line.add(1);

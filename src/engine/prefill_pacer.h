@@ -1,7 +1,9 @@
 // How many rows of prompts a step may have beside sequences that generate, so that these need not
 // wait much longer for their next tokens: at most max_slowdown times as long as a step without
-// prompts takes. Nothing is assumed about the machine or the model: the pacer learns from what
-// steps took. Chunks decide about time only, never about bits.
+// prompts takes, unless prompts would then get less than a quarter of the rate that they have
+// alone. That happens beside one or two sequences: those read few experts, and a handful of rows
+// more reads all of them. Nothing is assumed about the machine or the model: the pacer learns from
+// what steps took. Chunks decide about time only, never about bits.
 #pragma once
 
 #include <array>
@@ -35,6 +37,7 @@ class PrefillPacer {
   double max_slowdown_;
   double max_rows_;
   double chunk_;
+  double rate_alone_ = 0;  // of prompts, rows/s; 0: not known yet
   std::array<Level, 16> levels_;
 };
 

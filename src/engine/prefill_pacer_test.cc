@@ -69,6 +69,36 @@ TEST(PrefillPacer, always_gives_a_row_where_even_one_costs_more_than_is_allowed)
   EXPECT_EQ(chunks(pacer, 8, cost, 30).back(), 1);
 }
 
+TEST(PrefillPacer, leaves_prompts_a_quarter_of_their_rate_where_the_first_rows_cost_most) {
+  PrefillPacer pacer(1.9, 512);
+  // One row beside one sequence reads other experts, sixteen read all of them.
+  const Cost cost = [](int64_t n_decoding, int64_t n) {
+    const auto rows = static_cast<double>(n);
+    return 0.05 * (1 + 3 * std::min(rows / 16, 1.0)) +
+           0.002 * (rows + static_cast<double>(n_decoding));
+  };
+  const double alone = 512 / cost(0, 512);
+  pacer.measured(0, 512, cost(0, 512));
+  pacer.measured(0, 512, cost(0, 512));
+  pacer.measured(0, 512, cost(0, 512));
+  const std::vector<int64_t> rows = chunks(pacer, 1, cost, 300);
+  for (size_t i = 20; i < rows.size(); ++i) {
+    if (rows[i] == 0) continue;
+    EXPECT_GT(static_cast<double>(rows[i]) / cost(1, rows[i]), 0.2 * alone) << rows[i];
+    EXPECT_LT(static_cast<double>(rows[i]) / cost(1, rows[i]), 0.5 * alone) << rows[i];
+  }
+}
+
+TEST(PrefillPacer, a_known_rate_alone_changes_nothing_where_rows_cost_alike) {
+  PrefillPacer pacer(1.9, 512);
+  const Cost cost = [](int64_t n_decoding, int64_t n) {
+    return (n_decoding == 0 ? 0.0 : 0.1) + 0.001 * static_cast<double>(n);
+  };
+  for (int i = 0; i < 10; ++i) pacer.measured(0, 512, cost(0, 512));
+  const std::vector<int64_t> rows = chunks(pacer, 8, cost, 60);
+  for (size_t i = 20; i < rows.size(); ++i) EXPECT_NEAR(cost(8, rows[i]) / 0.1, 1.9, 0.19);
+}
+
 TEST(PrefillPacer, follows_the_number_of_sequences_and_the_growth_of_their_contexts) {
   PrefillPacer pacer(1.9, 512);
   double per_sequence = 0.01;

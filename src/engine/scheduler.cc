@@ -120,6 +120,10 @@ void Scheduler::computed(Sequence& sequence) {
   }
 }
 
+void Scheduler::distrust(const Sequence& sequence) {
+  for (const int32_t block : sequence.blocks) pool_.forget_unshared(block);
+}
+
 Sequence& Scheduler::last_in_line() {
   Sequence* next = next_in_line();
   return next != nullptr ? *next : *running_.back();
@@ -175,6 +179,7 @@ void Scheduler::preempt_last() {
   victim.n_computed = victim.n_named = 0;
   victim.last_name = kNoBlock;
   rows_left_ += victim.n_rows;
+  if (victim.scores_prompt()) scoring_rows_left_ += victim.n_rows;
   victim.n_rows = 0;
   ++victim.n_preemptions;
   ++n_preemptions_;

@@ -49,6 +49,10 @@ class Scheduler {
   // the blocks that they completed.
   void computed(Sequence& sequence);
 
+  // Tells that what was computed for a sequence is of no use: nobody shall share its blocks who
+  // does not do so already.
+  void distrust(const Sequence& sequence);
+
   // Tells how long the step took that was scheduled last.
   void took(double seconds) { pacer_.measured(n_decoding_rows_, n_prompt_rows_, seconds); }
 
