@@ -27,7 +27,7 @@ class Prometheus:
     def __init__(self, directory, port):
         config = directory / "prometheus.yml"
         config.write_text(json.dumps({  # JSON is YAML
-            "global": {"scrape_interval": "200ms", "scrape_timeout": "200ms"},
+            "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
             "scrape_configs": [{"job_name": "dbrx", "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]}]}))
         self.url = f"http://127.0.0.1:{free_port()}"
         self.log = (directory / "prometheus.log").open("w+")
@@ -66,8 +66,8 @@ class Prometheus:
         return float(series["value"][1])
 
     def wait_for_scrapes(self, n=3):
-        """Until so many more scrapes have been stored."""
-        counted = 'count_over_time(up[1h])'
+        """Until so many more scrapes have succeeded."""
+        counted = 'sum_over_time(up[1h])'
         before = self.value(counted)
         self._wait_for(lambda: self.value(counted) >= before + n)
 

@@ -252,6 +252,16 @@ def test_flags_come_from_the_command_line_then_a_file_then_the_environment(start
     assert post(server, {"prompt": "x", "no_such_thing": 1})[0] == 400
 
 
+def test_kubernetes_link_to_a_service_is_no_port(tmp_path):
+    env = {**os.environ, "DBRX_PORT": "tcp://10.1.2.3:8000"}
+    ended = subprocess.run([BINARY, "serve", "--model", tmp_path, "--host", "127.0.0.9"], env=env, capture_output=True,
+                           text=True, timeout=60)
+    assert "DBRX_PORT is ignored" in ended.stderr and "config.json" in ended.stderr  # came as far as the model
+    env["DBRX_PORT"] = "http"
+    ended = subprocess.run([BINARY, "serve", "--model", tmp_path], env=env, capture_output=True, text=True, timeout=60)
+    assert "ignored" not in ended.stderr and "config.json" not in ended.stderr
+
+
 def test_a_file_with_an_unknown_name_is_refused(tmp_path):
     file = tmp_path / "serve.toml"
     file.write_text("no-such-flag = 1\n")
@@ -317,3 +327,19 @@ def test_while_a_stream_finishes_after_sigterm_new_requests_get_503(start_server
         data += read_all(connection)
     assert data.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
     assert server.wait() == 0
+
+
+def test_a_stream_of_stats_does_not_hold_up_the_end(start_server):
+    server = start_server()
+    with connect(server) as connection, connect(server) as leaver:
+        for client in [connection, leaver]:
+            client.sendall(b"GET /dbrx/v1/stats?stream=true&interval_ms=10000 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            data = b""
+            while b"data: " not in data:
+                data += client.recv(65536)
+        leaver.close()
+        begin = time.monotonic()
+        server.terminate()
+        read_all(connection)
+    assert server.wait() == 0
+    assert time.monotonic() - begin < 3

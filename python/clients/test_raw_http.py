@@ -25,7 +25,7 @@ def open_post(server, body, path="/v1/completions", headers=()):
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     request = urllib.request.Request(
         server.url + path, data, {"Content-Type": "application/json", **dict(headers)})
-    return urllib.request.urlopen(request, timeout=60)
+    return urllib.request.urlopen(request, timeout=300)
 
 
 def post(server, body, path="/v1/completions", headers=()):

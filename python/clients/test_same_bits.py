@@ -2,7 +2,9 @@
 
 import concurrent.futures
 import json
+import re
 import subprocess
+import urllib.request
 
 import pytest
 
@@ -26,6 +28,7 @@ REQUESTS = {
                                 "frequency_penalty": 0.5, "logit_bias": {"40": 2}, "max_tokens": 24, "logprobs": 2}),
     "choices": (COMPLETIONS, {"prompt": ["A", "The rain"], "n": 3, "seed": 3, "max_tokens": 16, "logprobs": 1,
                               "ignore_eos": True}),
+    "found": (COMPLETIONS, {"prompt": STORY, "seed": 10, "max_tokens": 24, "logprobs": 2}),  # in the cache, later
     "long": (COMPLETIONS, {"prompt": STORY, "seed": 4, "max_tokens": 24, "logprobs": 2, "prompt_logprobs": 1,
                            "return_routed_experts": True}),
     "stream": (CHAT, {"messages": HELLO, "seed": 5, "max_tokens": 24, "logprobs": True, "stream": True}),
@@ -61,6 +64,11 @@ def answers(server, names=tuple(REQUESTS), at_once=False):
         return dict(zip(names, pool.map(lambda name: answer_to(server, name), names)))
 
 
+def preemptions(server):
+    with urllib.request.urlopen(server.url + "/metrics") as answer:
+        return float(re.search(r"^vllm:num_preemptions_total\{.*\} (\S+)$", answer.read().decode(), re.MULTILINE)[1])
+
+
 @pytest.fixture(scope="module")
 def alone(server):
     """Each answer of a server that does nothing else."""
@@ -89,6 +97,10 @@ def test_many_companions_change_no_bit(start_server, alone):
 def test_a_repeated_request_gets_the_same_bits(server, alone):
     assert answers(server) == alone
     assert answers(server, at_once=True) == alone
+    path, body = REQUESTS["found"]
+    again = json.loads(post(server, body, path)[2])
+    assert again["usage"]["prompt_tokens_details"]["cached_tokens"] >= 64
+    assert without_ids(again) == alone["found"]
 
 
 @pytest.mark.parametrize("flags", [
@@ -105,7 +117,7 @@ def test_preemption_changes_no_bit(server, start_server, alone):
     patient = {"prompt": "Once upon a time", "seed": 1, "max_tokens": 200, "ignore_eos": True, "logprobs": 1,
                "stream": True}
     urgent = [{**patient, "prompt": "The rain", "seed": seed, "max_tokens": 400, "priority": -1} for seed in (2, 3)]
-    names = tuple(name for name in REQUESTS if name != "long")  # which has no room in this context
+    names = tuple(name for name in REQUESTS if REQUESTS[name][1].get("prompt") != STORY)  # no room in this context
 
     def stream(body, server=small):
         return in_pieces(post(server, body)[2])
@@ -115,8 +127,10 @@ def test_preemption_changes_no_bit(server, start_server, alone):
         others = pool.submit(answers, small, names, at_once=True)
         urgent_streams = pool.map(stream, urgent)  # sends them now
         streams = [in_pieces(begin + response.read()), *urgent_streams]
+        others = others.result()
+    assert preemptions(small) > 0
     assert streams == [stream(body, server) for body in [patient, *urgent]]
-    assert others.result() == {name: alone[name] for name in names}
+    assert others == {name: alone[name] for name in names}
 
 
 def best_isa():

@@ -1,5 +1,6 @@
 """/dbrx/v1/stats and /dbrx/v1/requests: what people and pages see of the server."""
 
+import contextlib
 import json
 import socket
 import time
@@ -13,11 +14,16 @@ TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": {
     "type": "object", "properties": {"city": {"type": "string", "enum": ["Paris"]}}, "required": ["city"]}}}
 
 
-def get(server, path, key=None, host=None):
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    if host:
-        headers["Host"] = host
+def get(server, path, key=None, **headers):
+    if key:
+        headers["Authorization"] = f"Bearer {key}"
     with urllib.request.urlopen(urllib.request.Request(server.url + path, headers=headers), timeout=30) as answer:
+        return json.load(answer)
+
+
+def post(server, path, body, **headers):
+    headers["Content-Type"] = "application/json"
+    with urllib.request.urlopen(urllib.request.Request(server.url + path, body, headers), timeout=30) as answer:
         return json.load(answer)
 
 
@@ -86,15 +92,32 @@ def test_stats_come_as_a_stream(watched):
     assert [event["at"] for event in events] == sorted({event["at"] for event in events})
 
 
+def test_there_are_only_so_many_streams_of_stats(watched):
+    path = "/dbrx/v1/stats?stream=true&interval_ms=10000"
+    with contextlib.ExitStack() as streams:
+        for _ in range(64):
+            streams.enter_context(urllib.request.urlopen(watched.url + path, timeout=30))
+        code, error = refusal(watched, path)
+        assert code == 429 and error["param"] == "stream"
+        assert get(watched, "/dbrx/v1/stats")["at"]
+    end = time.monotonic() + 30
+    while True:  # until the server has seen that they left
+        try:
+            return urllib.request.urlopen(watched.url + path, timeout=30).close()
+        except urllib.error.HTTPError as error:
+            assert error.code == 429 and time.monotonic() < end
+            time.sleep(0.1)
+
+
 def test_a_stream_of_stats_ends_with_the_server_at_once(start_server):
     server = start_server()
     with socket.create_connection(("127.0.0.1", server.port)) as client:
-        client.sendall(b"GET /dbrx/v1/stats?stream=true&interval_ms=200 HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        client.sendall(b"GET /dbrx/v1/stats?stream=true&interval_ms=10000 HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert b"data: " in client.recv(65536) + client.recv(65536)
         begin = time.monotonic()
         server.terminate()
         assert server.wait() == 0
-    assert time.monotonic() - begin < 10  # not the 30 seconds of --shutdown-timeout
+    assert time.monotonic() - begin < 10  # neither the interval nor the 30 seconds of --shutdown-timeout
 
 
 @pytest.mark.parametrize("path, param", [
@@ -161,14 +184,35 @@ def test_pages_go_from_the_newest_to_the_oldest(watched):
     ids = [ask(watched, max_tokens=1).id for _ in range(4)][::-1]
     first = get(watched, "/dbrx/v1/requests?limit=2")
     assert [record["id"] for record in first["data"]] == ids[:2] and first["has_more"] is True
-    second = get(watched, f"/dbrx/v1/requests?limit=2&after={ids[1]}")
+    second = get(watched, f"/dbrx/v1/requests?limit=2&after={first['data'][1]['cursor']}")
     assert [record["id"] for record in second["data"]] == ids[2:]
 
 
+def test_pages_of_requests_with_the_same_id_come_to_an_end(watched):
+    for _ in range(4):
+        with pytest.raises(urllib.error.HTTPError):  # refused before it has an id of the server's
+            post(watched, "/v1/completions", b"no JSON", **{"X-Request-Id": "same-id-4711"})
+    path, cursors = "/dbrx/v1/requests?limit=1&search=same-id-4711", []
+    page = get(watched, path)
+    while page["has_more"] and len(cursors) < 9:
+        cursors.append(page["data"][0]["cursor"])
+        page = get(watched, f"{path}&after={cursors[-1]}")
+    assert len(cursors) == 3 and cursors == sorted(set(cursors), reverse=True)
+
+
 def test_requests_are_not_shown_under_a_foreign_name(watched):
-    code, error = refusal(watched, "/dbrx/v1/requests", host="evil.example")
-    assert code == 403 and "localhost" in error["message"]
-    assert get(watched, "/dbrx/v1/requests", host="localhost:1")["object"] == "list"
+    for name in ("evil.example", "127.evil.example", "localhost.evil.example:8000"):
+        code, error = refusal(watched, "/dbrx/v1/requests", Host=name)
+        assert code == 403 and "localhost" in error["message"], name
+    for name in ("localhost:1", "127.0.0.2", "[::1]:1"):
+        assert get(watched, "/dbrx/v1/requests", Host=name)["object"] == "list", name
+
+
+def test_requests_are_not_shown_to_pages_of_other_hosts(watched):
+    for origin in ("https://evil.example", "null", "http://127.0.0.1.evil.example"):
+        code, error = refusal(watched, "/dbrx/v1/requests", Origin=origin)
+        assert code == 403 and "pages" in error["message"], origin
+    assert get(watched, "/dbrx/v1/requests", Origin="http://127.0.0.1:5173")["object"] == "list"
 
 
 def test_texts_or_all_can_be_left_out(start_server):

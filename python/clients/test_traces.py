@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import re
 import subprocess
 import threading
 import time
@@ -140,13 +141,19 @@ def test_without_a_collector_there_is_one_warning_and_nothing_else_changes(start
     def warnings():
         return [line for line in server.log if "traces:" in line]
 
-    for _ in range(3):
+    def dropped():
+        with urllib.request.urlopen(server.url + "/metrics") as answer:
+            return float(re.search(r"^dbrx:trace_spans_dropped_total (\d+)$", answer.read().decode(), re.MULTILINE)[1])
+
+    for n in range(1, 4):  # one batch each
         for _ in range(3):
             assert client.chat.completions.create(model=model, messages=ASK, max_tokens=2).usage.completion_tokens == 2
-        time.sleep(1.2)  # a batch a second
+        end = time.monotonic() + 30
+        while dropped() < 12 * n:  # four spans a request
+            assert time.monotonic() < end
+            time.sleep(0.1)
+    assert dropped() == 36
     assert len(warnings()) == 1 and str(collector.port) in warnings()[0]
-    with urllib.request.urlopen(server.url + "/metrics") as answer:
-        assert "dbrx:trace_spans_dropped_total 36" in answer.read().decode()
 
 
 def test_an_endpoint_that_is_none_is_refused_at_once():

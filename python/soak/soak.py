@@ -23,7 +23,7 @@ import dbrx_server
 from answers import said_by
 from http_client import Closed, Connection, get_bytes, post_bytes
 
-CONTEXT = 2048  # tokens, of nano; the cache is as large, so one request of this length needs every block of it
+CONTEXT = 2048  # tokens, of nano; the cache is as large, so sequences put each other out
 
 
 class Soak:
@@ -190,19 +190,27 @@ def n_descriptors(pid):
     return len(list(pathlib.Path(f"/proc/{pid}/fd").iterdir()))
 
 
-async def fill_the_cache(soak):
-    """No block is lost: a request that needs every one of them is answered."""
-    body = {"prompt": [40] * (CONTEXT - 4), "max_tokens": 4, "ignore_eos": True}
-    async with Connection(soak.port) as connection:
-        answer = await connection.ask(post_bytes(cases.COMPLETIONS, body))
-    if answer.status != 200:
-        soak.problems.append(f"the whole cache can't be filled: {answer}")
+async def check_that_all_is_given_back(soak, pid, n_files):
+    """Every sequence, block of the cache and file, within the time that the server takes to see that clients left."""
+    end = time.monotonic() + 30
+    while True:
+        n_more_files = n_descriptors(pid) - n_files
+        async with Connection(soak.port) as connection:
+            answer = await connection.ask(get_bytes("/dbrx/v1/stats"))
+        stats = json.loads(answer.body)
+        n_sequences = stats["engine"]["running"] + stats["engine"]["waiting"]
+        n_blocks = stats["cache"]["blocks"] - stats["cache"]["free_blocks"]
+        if n_sequences == n_blocks == n_more_files == 0:
+            return
+        if time.monotonic() > end:
+            return soak.problems.append(f"not given back: {n_sequences} sequences, {n_blocks} blocks, "
+                                        f"{n_more_files} files")
+        await asyncio.sleep(0.1)
 
 
 async def run(server, options):
     pid = server.process.pid
     soak = Soak(server.port, options)
-    await fill_the_cache(soak)
     n_before = n_descriptors(pid)
     samples = []
     stalled = crowd.start(server.port, options.connections // 2, soak.problems)
@@ -215,13 +223,7 @@ async def run(server, options):
     for result in await asyncio.gather(*stalled, watcher, return_exceptions=True):
         if not isinstance(result, asyncio.CancelledError):
             soak.problems.append(f"a client that stalls failed: {result!r}")
-    await fill_the_cache(soak)
-    for _ in range(100):  # connections end when the server has seen that they did
-        if n_descriptors(pid) <= n_before:
-            break
-        await asyncio.sleep(0.1)
-    else:
-        soak.problems.append(f"{n_descriptors(pid) - n_before} files are still open")
+    await check_that_all_is_given_back(soak, pid, n_before)
     grown = growth(samples)
     if grown > options.memory_slack:
         soak.problems.append(f"the memory grew by {grown:.1f} MB")

@@ -33,8 +33,7 @@ std::string directory_name(const std::string& model_dir) {
 
 // Logs go to stderr; stdout has the two lines that a person or a script waits for.
 void print_welcome(const ServerOptions& options, uint16_t port, bool has_chat_template) {
-  const bool has_keys = !options.keys.empty() || !options.key_file.empty();
-  const char* key = has_keys ? "-H 'Authorization: Bearer YOUR_KEY' " : "";
+  const char* key = options.has_keys() ? "-H 'Authorization: Bearer YOUR_KEY' " : "";
   const std::string host = options.host == "0.0.0.0" || options.host == "::" ? "127.0.0.1"
                            : options.host.find(':') != std::string::npos ? "[" + options.host + "]"
                                                                          : options.host;
@@ -103,8 +102,13 @@ int serve(ServeFlags& flags) {
   complete_options(flags);
   ServerOptions& options = flags.server;
   start_logging(options.access_log.format, flags.log_level);
+  for (const std::string& name : flags.ignored_variables) {
+    spdlog::warn("{} is ignored: it is Kubernetes' link to a service, not a setting", name);
+  }
   // Some parents leave it ignored; then it could not be told how the trial of a grammar ended.
   std::signal(SIGCHLD, SIG_DFL);
+  // Until the server handles it: there is nothing to read again while weights load.
+  std::signal(SIGHUP, SIG_IGN);
   raise_descriptor_limit(flags.server.max_connections);
   BoundPort port(options.host, options.port);  // before the weights, which take their time
   if (flags.verify) require_checksums(flags.model.model_dir);
@@ -120,8 +124,7 @@ int serve(ServeFlags& flags) {
   const bool has_chat_template = loaded.chat_template.has_value();
   Server server(options, *loaded.engine, *loaded.tokenizer, std::move(loaded.chat_template));
   server.listen(port);
-  const bool has_keys = !options.keys.empty() || !options.key_file.empty();
-  if (!options.anonymous.contains(Scope::admin) && !has_keys) {
+  if (!options.anonymous.contains(Scope::admin) && !options.has_keys()) {
     spdlog::warn(
         "listening on {} without keys (--api-key): everybody who reaches this machine can use the "
         "model",

@@ -3,16 +3,15 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdint>
+#include <cstdlib>
+#include <string_view>
 #include <utility>
 
 #include "base/error.h"
+#include "server/http_text.h"
 
 namespace dbrx {
 namespace {
-
-bool is_loopback(const std::string& host) {
-  return host == "localhost" || host == "::1" || host.starts_with("127.");
-}
 
 void add_network_flags(CLI::App& app, ServeFlags& flags) {
   ServerOptions& server = flags.server;
@@ -162,15 +161,25 @@ void group_since(CLI::App& app, size_t first, const std::string& name) {
   }
 }
 
+// Kubernetes tells each pod where services are, of one called dbrx by DBRX_PORT=tcp://10.1.2.3:80.
+bool is_service_link(const std::string& variable) {
+  const char* value = std::getenv(variable.c_str());
+  return value && std::string_view(value).starts_with("tcp://");
+}
+
 // --max-model-len: DBRX_MAX_MODEL_LEN
-void name_variables(CLI::App& app) {
+void name_variables(CLI::App& app, std::vector<std::string>& ignored) {
   for (CLI::Option* option : app.get_options()) {
     if (option->get_lnames().empty() || option == app.get_help_ptr()) continue;
     std::string name = "DBRX_" + option->get_lnames().front();
     std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) {
       return c == '-' ? '_' : static_cast<char>(std::toupper(c));
     });
-    option->envname(name);
+    if (name == "DBRX_PORT" && is_service_link(name)) {
+      ignored.push_back(name);
+    } else {
+      option->envname(name);
+    }
   }
 }
 
@@ -212,7 +221,7 @@ void add_serve_flags(CLI::App& app, ServeFlags& flags) {
   add_telemetry_flags(app, flags);
   end_group("Recent requests and traces");
   add_foreign_flags(app);
-  name_variables(app);
+  name_variables(app, flags.ignored_variables);
   app.footer(
       "Each flag may come from the environment, or from a file of lines NAME = VALUE:\n"
       "dbrx serve --config FILE. The command line goes first, then the file.");
@@ -223,7 +232,7 @@ void complete_options(ServeFlags& flags) {
   add_keys(flags.api_keys, "key-", {Scope::infer, Scope::metrics}, options.keys);
   add_keys(flags.admin_api_keys, "admin-", {Scope::infer, Scope::metrics, Scope::admin},
            options.keys);
-  if (!is_loopback(options.host)) options.anonymous.erase(Scope::admin);
+  if (!is_loopback_name(options.host)) options.anonymous.erase(Scope::admin);
   for (const std::string& origin : flags.allowed_origins) options.origins.add(origin);
   options.safety = make_safety_policy(flags.safety);
   options.shutdown_timeout = milliseconds(flags.shutdown_seconds);

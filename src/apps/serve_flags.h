@@ -29,6 +29,7 @@ struct ServeFlags {
   bool no_record_texts = false;
   std::string traces_endpoint;
   bool verify = false;
+  std::vector<std::string> ignored_variables;  // of the environment, for the log
 };
 
 void add_serve_flags(CLI::App& app, ServeFlags& flags);

@@ -118,6 +118,7 @@ void Completion::cancel() {
 
 void Completion::parse(const CompletionRoute& route, std::string_view body) {
   request_ = parse_request(route, body, services_.parse);
+  require_priority();
   std::string model = services_.require_model(request_.model);
   services_.unknown_names.log_new(request_.ignored);
   filtered_ = is_filtered(services_.safety, request_);

@@ -64,6 +64,7 @@ class Completion : public std::enable_shared_from_this<Completion> {
   };
 
   void parse(const CompletionRoute& route, std::string_view body);
+  void require_priority() const;
   Requests prepare();
   void reserve(const Requests& requests);
   void settle();

@@ -1,7 +1,18 @@
-// What a call takes of its client's limits: Completion's part of server/rate_limits.h.
+// What a call may have and takes as its client: Completion's part of server/rate_limits.h.
+#include "server/api_error.h"
 #include "server/completion.h"
 
 namespace dbrx {
+
+// Where clients are told apart, none may go before all others for as long as it likes.
+void Completion::require_priority() const {
+  const bool has_keys = client_->id != 0;
+  if (request_.priority >= 0 || !has_keys || client_->scopes.contains(Scope::admin)) return;
+  throw ApiError(400,
+                 "priority: below 0 needs a key with the scope admin, which \"" + client_->name +
+                     "\" lacks; 0 is what requests have that do not say",
+                 "priority", "invalid_value");
+}
 
 void Completion::reserve(const Requests& requests) {
   TokenDemand wanted = {

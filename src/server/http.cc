@@ -153,7 +153,11 @@ asio::awaitable<void> HttpServer::State::accept_loop() {
 
 asio::awaitable<void> HttpServer::State::tick_loop() {
   while (acceptor.is_open()) {
-    if (each_second) each_second();
+    try {
+      if (each_second) each_second();
+    } catch (const std::exception& e) {  // out of memory costs one look, not all later ones
+      spdlog::error("the look of each second: {}", e.what());
+    }
     ticker.expires_after(std::chrono::seconds(1));
     co_await ticker.async_wait(kAwait);
   }
@@ -213,8 +217,8 @@ void HttpServer::State::wait_for_hangup() {
   hangup.add(SIGHUP, ignored);  // does nothing the second time
   hangup.async_wait([this](error_code ec, int) {
     if (ec) return;
+    wait_for_hangup();  // first: reading may throw
     read_files_again();
-    wait_for_hangup();
   });
 }
 
@@ -266,10 +270,8 @@ void HttpServer::State::finish_when_empty() {
       if (!ec) stop_now();
     });
   }
-  if (!hub.open.empty()) return;
-  shutdown.cancel();
-  signals.cancel(ignored);
-  hangup.cancel(ignored);
+  // Nobody is left for whom timers still run (Reply::post_after) or answers are made.
+  if (hub.open.empty()) io.stop();
 }
 
 }  // namespace dbrx

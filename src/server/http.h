@@ -75,7 +75,7 @@ class Reply {
 
   // Runs the task on the I/O thread, or drops it when the server is gone.
   virtual void post(std::function<void()> task) = 0;
-  // The same after a while. A server that drains waits for it.
+  // The same after a while. A server that drains does not wait for it.
   virtual void post_after(std::chrono::milliseconds delay, std::function<void()> task) = 0;
 };
 
@@ -93,8 +93,9 @@ struct HttpHandler {
   std::function<void(std::shared_ptr<const HttpRequest>, std::shared_ptr<Reply>)> answer;
   // May refuse a request, by an exception, whose body has not been read yet.
   std::function<void(HttpRequest&)> admit = {};
-  // Whether a request is answered even while the server drains, when others get 503.
-  std::function<bool(const HttpRequest&)> is_answered_draining = {};
+  // Whether a request needs no key. It is answered even while the server drains, when others get
+  // 503, and may have no body: nobody in particular would be answerable for the memory that takes.
+  std::function<bool(const HttpRequest&)> is_open = {};
   // Called once for each request that was read as far as its head.
   std::function<void(const HttpRequest&, const HttpOutcome&)> on_end = {};
 };

@@ -202,7 +202,13 @@ Connection::Task<Connection::Read> Connection::read_message() {
     refuse(501, "the only transfer encoding understood is chunked", "");
     co_return Read::refused;
   }
-  if (!ec && !is_admitted(/*has_body=*/!parser.is_done())) co_return Read::refused;
+  // A body that is announced as too large is told of in its turn: to those who have a key.
+  const bool has_head = !ec || ec == http::error::body_limit;
+  if (has_head && !is_admitted(/*has_body=*/!parser.is_done())) co_return Read::refused;
+  if (!ec && !parser.is_done() && is_open()) {
+    refuse(413, "this route takes no body", "body_too_large");
+    co_return Read::refused;
+  }
   std::string_view expect = request_->header("expect");
   if (!ec && !expect.empty() && !parser.is_done()) {
     if (!equals_ignoring_case(expect, "100-continue")) {
@@ -263,10 +269,12 @@ bool Connection::is_admitted(bool has_body) {
   }
 }
 
+bool Connection::is_open() const { return hub_.handler.is_open && hub_.handler.is_open(*request_); }
+
 void Connection::call_handler() {
-  const bool is_answered = !hub_.draining || (hub_.handler.is_answered_draining &&
-                                              hub_.handler.is_answered_draining(*request_));
-  if (!is_answered) return refuse(503, "the server is shutting down", "shutting_down");
+  if (hub_.draining && !is_open()) {
+    return refuse(503, "the server is shutting down", "shutting_down");
+  }
   try {
     hub_.handler.answer(request_, exchange_);
   } catch (...) {

@@ -85,6 +85,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Task<> linger();
   void refuse(int status, const std::string& message, const std::string& code);
   bool is_admitted(bool has_body);
+  bool is_open() const;
   void begin_exchange(bool http_1_0, bool keep_alive);
   void call_handler();
   void answer_exception();

@@ -393,6 +393,7 @@ struct Held {
     return [this](RequestPtr, ReplyPtr reply) {
       reply->begin_stream(text_response(""), "");
       reply->write("begin ");
+      reply->post_after(1h, [] {});  // holds up no end
       reply->on_abort([reply] {
         reply->write("aborted");
         reply->end(true);
@@ -419,10 +420,9 @@ struct Held {
 
 TEST(Http, DrainFinishesWhatRunsAndTakesNothingNew) {
   Held held;
-  RunningServer server(
-      HttpHandler{.answer = held.handler(), .is_answered_draining = [](const HttpRequest& request) {
-                    return request.path() == "/alive";
-                  }});
+  RunningServer server(HttpHandler{
+      .answer = held.handler(),
+      .is_open = [](const HttpRequest& request) { return request.path() == "/alive"; }});
   TestClient idle(server.port()), busy(server.port()), half(server.port());
   busy.send_request("GET", "/");
   half.send("GET / HTTP/1.1\r\n");

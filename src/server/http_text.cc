@@ -145,6 +145,13 @@ bool equals_ignoring_case(std::string_view a, std::string_view b) {
                                             [](char x, char y) { return lower(x) == lower(y); });
 }
 
+bool is_loopback_name(std::string_view host) {
+  if (equals_ignoring_case(host, "localhost") || host == "::1" || host == "[::1]") return true;
+  constexpr std::string_view kDigitsAndDots = "0123456789.";
+  return host.starts_with("127.") &&
+         host.find_first_not_of(kDigitsAndDots) == std::string_view::npos;
+}
+
 std::map<std::string, std::string> parse_query(std::string_view target,
                                                std::initializer_list<std::string_view> known) {
   std::map<std::string, std::string> values;

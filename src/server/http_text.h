@@ -41,6 +41,10 @@ std::string random_hex(int n);
 
 bool equals_ignoring_case(std::string_view a, std::string_view b);
 
+// Whether a host, as an option or a URL names it, is this machine's own whatever a name server
+// says: localhost, ::1 (in brackets or not) and 127.x.x.x, but not 127.evil.example.
+bool is_loopback_name(std::string_view host);
+
 // The parameters of a target's query, decoded. Throws ApiError(400) for one
 // that is malformed or none of the `known`.
 std::map<std::string, std::string> parse_query(std::string_view target,

@@ -1,6 +1,7 @@
 // Who asks, and for what they may ask: what a key says of its owner.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <set>
 #include <string>
@@ -22,7 +23,7 @@ struct ClientLimits {
   int64_t input_tokens = 0;
   int64_t output_tokens = 0;
 
-  bool operator==(const ClientLimits&) const = default;
+  auto operator<=>(const ClientLimits&) const = default;
 };
 
 struct Identity {

@@ -149,8 +149,8 @@ FileWatch::Stamp FileWatch::look() const {
   if (stat(path_.c_str(), &status) != 0) return {};
   return {.inode = status.st_ino,
           .size = status.st_size,
-          .seconds = status.st_mtim.tv_sec,
-          .nanoseconds = status.st_mtim.tv_nsec};
+          .seconds = status.st_ctim.tv_sec,
+          .nanoseconds = status.st_ctim.tv_nsec};
 }
 
 }  // namespace dbrx

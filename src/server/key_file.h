@@ -19,14 +19,15 @@ namespace dbrx {
 // may be lists. Throws Error that says what is wrong with which entry, never repeating a key.
 void add_key_file(const std::string& path, ApiKeys& keys);
 
-// Notices that a file is another one than at the last look.
+// Notices that a file, or who may read it, is not what it was at the last look.
 class FileWatch {
  public:
   explicit FileWatch(std::string path);
   bool changed();
 
  private:
-  // Writers in place change time and size, those who rename a new file over it the inode.
+  // Writers in place change time and size, those who rename a new file over it the inode, chmod
+  // and chown the time of the inode's own change, which all of the others touch as well.
   struct Stamp {
     ino_t inode = 0;
     int64_t size = 0, seconds = 0, nanoseconds = 0;

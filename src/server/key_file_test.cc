@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <filesystem>
 #include <string>
+#include <thread>
 
 #include "base/error.h"
 #include "base/temporary_folder.h"
@@ -95,6 +97,9 @@ TEST(KeyFile, ChangesAreNoticed) {
   EXPECT_FALSE(watch.changed());
   dir.write("other.json", "two");
   std::filesystem::rename(dir.path() / "other.json", path);
+  EXPECT_TRUE(watch.changed());
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));  // file systems' clocks are coarse
+  std::filesystem::permissions(path, std::filesystem::perms::owner_read);
   EXPECT_TRUE(watch.changed());
   std::filesystem::remove(path);
   EXPECT_TRUE(watch.changed());

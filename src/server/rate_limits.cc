@@ -26,9 +26,10 @@ constexpr std::array<KindNames, 3> kNames = {{
     {"output tokens", "output-tokens"},
 }};
 
-double limit(const ClientLimits& limits, size_t kind) {
-  const std::array<int64_t, 3> all = {limits.requests, limits.input_tokens, limits.output_tokens};
-  return static_cast<double>(all[kind]);
+// What the buckets hold.
+std::array<double, 3> capacities(const ClientLimits& limits) {
+  return {static_cast<double>(limits.requests), static_cast<double>(limits.input_tokens),
+          static_cast<double>(limits.output_tokens)};
 }
 
 // Until a bucket has so much, in whole milliseconds.
@@ -70,27 +71,39 @@ void RateLimits::Reservation::settle(int64_t input, int64_t output) {
   if (!settled_.exchange(true)) limits_.give_back(*client_, input_ - input, output_ - output);
 }
 
-// With its buckets filled up to now. A client whose limits have changed begins anew.
-RateLimits::Account& RateLimits::account(const Identity& client, Time now) {
-  const auto [found, is_new] = accounts_.try_emplace(client.id);
-  Account& account = found->second;
-  const bool begins = is_new || account.limits != client.limits;
-  account.limits = client.limits;
-  for (size_t kind = 0; kind < kKinds; ++kind) {
-    Bucket& bucket = account.buckets[kind];
-    const double full = limit(client.limits, kind);
-    const double seconds = std::chrono::duration<double>(now - bucket.filled_at).count();
-    bucket.level =
-        begins ? full : std::min(full, bucket.level + full * seconds / kSecondsPerMinute);
-    bucket.filled_at = now;
+// Of the client's buckets, filled up to now. Where one begins, those that have filled up are
+// forgotten: so would they begin again.
+RateLimits::Levels& RateLimits::levels(const Identity& client) {
+  const Time now = clock_();
+  const auto filled = [now](const ClientLimits& limits, const Account& account) {
+    const std::chrono::duration<double> time = now - account.filled_at;
+    const Levels full = capacities(limits);
+    Levels levels = account.levels;
+    for (size_t kind = 0; kind < kKinds; ++kind) {
+      const double gained = full[kind] * time.count() / kSecondsPerMinute;
+      levels[kind] = std::min(full[kind], levels[kind] + gained);
+    }
+    return levels;
+  };
+  const AccountKey key = {client.id, client.limits};
+  auto found = accounts_.find(key);
+  if (found == accounts_.end()) {
+    std::erase_if(accounts_, [&](const auto& entry) {
+      const ClientLimits& limits = entry.first.second;
+      return filled(limits, entry.second) == capacities(limits);
+    });
+    const Account full = {.levels = capacities(client.limits), .filled_at = now};
+    found = accounts_.emplace(key, full).first;
   }
-  return account;
+  Account& account = found->second;
+  account = {.levels = filled(client.limits, account), .filled_at = now};
+  return account.levels;
 }
 
-void RateLimits::refuse_unless(const Identity& client, const Account& account, size_t kind,
+void RateLimits::refuse_unless(const Identity& client, const Levels& levels, size_t kind,
                                double wanted) {
-  const double full = limit(account.limits, kind);
-  const double level = account.buckets[kind].level;
+  const double full = capacities(client.limits)[kind];
+  const double level = levels[kind];
   if (full == 0 || level >= wanted) return;
   const milliseconds wait = time_to(level, wanted, full);
   ApiError error(429,
@@ -106,18 +119,21 @@ void RateLimits::refuse_unless(const Identity& client, const Account& account, s
 void RateLimits::take_request(const Identity& client) {
   if (client.limits.requests == 0) return;
   const std::lock_guard lock(mutex_);
-  Account& of_client = account(client, clock_());
-  refuse_unless(client, of_client, kRequests, 1);
-  of_client.buckets[kRequests].level -= 1;
+  Levels& left = levels(client);
+  refuse_unless(client, left, kRequests, 1);
+  left[kRequests] -= 1;
 }
 
 std::unique_ptr<RateLimits::Reservation> RateLimits::reserve(
     const std::shared_ptr<const Identity>& client, const TokenDemand& wanted) {
   const ClientLimits& limits = client->limits;
   if (limits.input_tokens == 0 && limits.output_tokens == 0) return nullptr;
+  const std::lock_guard lock(mutex_);
+  Levels& left = levels(*client);
   int64_t output = wanted.output;
   if (!wanted.output_is_explicit && limits.output_tokens > 0) {
-    output = std::min(output, limits.output_tokens);
+    const auto whole = static_cast<int64_t>(std::floor(left[kOutputTokens]));
+    output = std::min(output, std::max<int64_t>(whole, 1));
   }
   const auto refuse_if_never = [&](int64_t limit, int64_t asked, const char* what,
                                    const std::string& field) {
@@ -131,27 +147,22 @@ std::unique_ptr<RateLimits::Reservation> RateLimits::reserve(
   };
   refuse_if_never(limits.input_tokens, wanted.input, "input tokens", wanted.input_field);
   refuse_if_never(limits.output_tokens, output, "output tokens", wanted.output_field);
-  const std::lock_guard lock(mutex_);
-  Account& of_client = account(*client, clock_());
   const auto input_wanted = static_cast<double>(wanted.input);
   const auto output_wanted = static_cast<double>(output);
-  refuse_unless(*client, of_client, kInputTokens, input_wanted);
-  refuse_unless(*client, of_client, kOutputTokens, output_wanted);
+  refuse_unless(*client, left, kInputTokens, input_wanted);
+  refuse_unless(*client, left, kOutputTokens, output_wanted);
   auto reservation = std::make_unique<Reservation>(*this, client, wanted.input, output);
-  of_client.buckets[kInputTokens].level -= input_wanted;
-  of_client.buckets[kOutputTokens].level -= output_wanted;
+  left[kInputTokens] -= input_wanted;
+  left[kOutputTokens] -= output_wanted;
   return reservation;
 }
 
 void RateLimits::give_back(const Identity& client, int64_t input, int64_t output) {
   const std::lock_guard lock(mutex_);
-  const auto found = accounts_.find(client.id);
-  // What was taken from buckets of other limits than today's is forgotten.
-  if (found == accounts_.end() || found->second.limits != client.limits) return;
-  Account& of_client = account(client, clock_());
+  Levels& left = levels(client);
+  const Levels full = capacities(client.limits);
   const auto add = [&](size_t kind, int64_t amount) {
-    double& level = of_client.buckets[kind].level;
-    level = std::min(limit(client.limits, kind), level + static_cast<double>(amount));
+    left[kind] = std::min(full[kind], left[kind] + static_cast<double>(amount));
   };
   add(kInputTokens, input);
   add(kOutputTokens, output);
@@ -161,13 +172,12 @@ void RateLimits::give_back(const Identity& client, int64_t input, int64_t output
 std::vector<HttpHeader> RateLimits::headers(const Identity& client, bool anthropic) {
   if (client.limits == ClientLimits()) return {};
   const std::lock_guard lock(mutex_);
-  const Account& of_client = account(client, clock_());
+  const Levels left = levels(client);
+  const Levels full = capacities(client.limits);
   std::vector<HttpHeader> headers;
   const auto add = [&](const std::string& name, size_t kind) {
-    const double full = limit(of_client.limits, kind);
-    const double level = of_client.buckets[kind].level;
-    const milliseconds reset = time_to(level, full, full);
-    const std::array<std::string, 3> values = {count_text(full), count_text(level),
+    const milliseconds reset = time_to(left[kind], full[kind], full[kind]);
+    const std::array<std::string, 3> values = {count_text(full[kind]), count_text(left[kind]),
                                                anthropic ? time_text(reset) : duration_text(reset)};
     const std::array<const char*, 3> what = {"limit", "remaining", "reset"};
     for (size_t i = 0; i < what.size(); ++i) {
@@ -176,7 +186,7 @@ std::vector<HttpHeader> RateLimits::headers(const Identity& client, bool anthrop
                          values[i]});
     }
   };
-  const auto is_limited = [&](size_t kind) { return limit(of_client.limits, kind) > 0; };
+  const auto is_limited = [&](size_t kind) { return full[kind] > 0; };
   if (anthropic) {
     for (size_t kind = 0; kind < kKinds; ++kind) {
       if (is_limited(kind)) add(kNames[kind].anthropic, kind);
@@ -185,8 +195,7 @@ std::vector<HttpHeader> RateLimits::headers(const Identity& client, bool anthrop
   }
   if (is_limited(kRequests)) add("requests", kRequests);
   const bool input = is_limited(kInputTokens), output = is_limited(kOutputTokens);
-  const bool less_input =
-      of_client.buckets[kInputTokens].level < of_client.buckets[kOutputTokens].level;
+  const bool less_input = left[kInputTokens] < left[kOutputTokens];
   if (input && (!output || less_input)) {
     add("tokens", kInputTokens);
   } else if (output) {

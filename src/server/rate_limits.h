@@ -12,6 +12,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "server/http.h"
@@ -24,7 +25,7 @@ struct TokenDemand {
   int64_t input = 0;
   int64_t output = 0;  // at most
   // The client named the output itself, by the field that `output_field` names. Otherwise it is
-  // all that the context has room for, and a bucket that is full has enough.
+  // all that the context has room for, and what the bucket has left is enough.
   bool output_is_explicit = true;
   std::string input_field;  // for messages: "messages"
   std::string output_field = {};
@@ -69,24 +70,24 @@ class RateLimits {
   std::vector<HttpHeader> headers(const Identity& client, bool anthropic);
 
  private:
-  static constexpr size_t kKinds = 3;  // requests, input tokens, output tokens
-  struct Bucket {
-    double level = 0;  // below 0: owed
+  static constexpr size_t kKinds = 3;         // requests, input tokens, output tokens
+  using Levels = std::array<double, kKinds>;  // of the buckets; below 0: owed
+  struct Account {
+    Levels levels = {};
     Time filled_at;
   };
-  struct Account {
-    ClientLimits limits;  // that the buckets are of
-    std::array<Bucket, kKinds> buckets;
-  };
+  // Identity::id, and what the buckets are of: when limits change, requests that began under the
+  // old ones go on beside those under the new.
+  using AccountKey = std::pair<uint64_t, ClientLimits>;
 
-  Account& account(const Identity& client, Time now);
-  static void refuse_unless(const Identity& client, const Account& account, size_t kind,
+  Levels& levels(const Identity& client);
+  static void refuse_unless(const Identity& client, const Levels& levels, size_t kind,
                             double wanted);
   void give_back(const Identity& client, int64_t input, int64_t output);
 
   Clock clock_;
   std::mutex mutex_;
-  std::map<uint64_t, Account> accounts_;  // by Identity::id
+  std::map<AccountKey, Account> accounts_;  // others are full
 };
 
 }  // namespace dbrx

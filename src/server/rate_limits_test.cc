@@ -160,15 +160,40 @@ TEST(RateLimits, HeadersAreThoseOfTheDialect) {
   EXPECT_EQ(reset.size(), std::string("2026-01-01T00:00:00Z").size());
 }
 
-TEST(RateLimits, OtherLimitsBeginAnew) {
+TEST(RateLimits, WithoutMaxTokensWhatIsLeftIsEnough) {
+  Rig rig;
+  const auto client = rig.client({.output_tokens = 100});
+  const auto chat = [&] { return rig.limits.reserve(client, tokens(1, 30'000, false)); };
+  chat()->settle(1, 30);
+  auto second = chat();  // of 70
+  EXPECT_EQ(rig.headers(*client)["x-ratelimit-remaining-tokens"], "0");
+  EXPECT_EQ(refused(chat).wait_ms, 600);  // until there is one
+  second->settle(1, 20);
+  EXPECT_EQ(rig.headers(*client)["x-ratelimit-remaining-tokens"], "50");
+}
+
+TEST(RateLimits, OtherLimitsBeginAnewOnce) {
   Rig rig;
   const auto before = rig.client({.output_tokens = 100});
   auto old = rig.limits.reserve(before, tokens(1, 100));
   const auto after = rig.client({.output_tokens = 50});
   EXPECT_EQ(rig.headers(*after)["x-ratelimit-remaining-tokens"], "50");
   const auto held = rig.limits.reserve(after, tokens(1, 50));
+  EXPECT_EQ(rig.headers(*before)["x-ratelimit-remaining-tokens"], "0");
+  EXPECT_EQ(refused([&] { rig.limits.reserve(after, tokens(1, 50)); }).status, 429);
   old.reset();  // was taken from the other bucket
   EXPECT_EQ(rig.headers(*after)["x-ratelimit-remaining-tokens"], "0");
+  EXPECT_EQ(rig.headers(*before)["x-ratelimit-remaining-tokens"], "100");
+}
+
+TEST(RateLimits, AReturnToABucketThatWasForgottenFindsItFull) {
+  Rig rig;
+  const auto before = rig.client({.output_tokens = 100});
+  auto old = rig.limits.reserve(before, tokens(1, 40));
+  rig.now += 1min;
+  const auto held = rig.limits.reserve(rig.client({.output_tokens = 50}), tokens(1, 50));
+  old.reset();
+  EXPECT_EQ(rig.headers(*before)["x-ratelimit-remaining-tokens"], "100");
 }
 
 }  // namespace

@@ -22,6 +22,10 @@ std::optional<std::string> match(const Route& route, std::string_view path) {
   return percent_decode(path.substr(brace, path.size() - prefix.size() - suffix.size()));
 }
 
+bool needs_no_key(const HttpRequest& request, const Route* route) {
+  return request.method == "OPTIONS" || (route && route->scope == Scope::none);
+}
+
 }  // namespace
 
 Router::Router(std::vector<Route> routes, ApiKeys keys, std::set<Scope> anonymous,
@@ -49,15 +53,14 @@ Router::Match Router::find(const HttpRequest& request) const {
 }
 
 bool Router::is_open(const HttpRequest& request) const {
-  const Route* route = find(request).route;
-  return route && route->scope == Scope::none;
+  return needs_no_key(request, find(request).route);
 }
 
 void Router::admit(HttpRequest& request) const {
   const Route* route = find(request).route;
   if (route) request.route = route->path;
   request.client = keys_.empty() ? anonymous_ : keys_.identify(request);
-  if (request.method == "OPTIONS" || (route && route->scope == Scope::none)) return;
+  if (needs_no_key(request, route)) return;
   if (!request.client) {
     throw ApiError(
         401,

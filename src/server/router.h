@@ -41,7 +41,7 @@ class Router {
   // models too often. OPTIONS needs no key: browsers ask so before they send one.
   void admit(HttpRequest& request) const;
 
-  // Whether it is for a route that needs no key.
+  // Whether it needs no key: OPTIONS, and routes that say so.
   bool is_open(const HttpRequest& request) const;
 
   // For requests that come from now on.

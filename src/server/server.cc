@@ -117,8 +117,7 @@ struct Server::State {
                     options.origins.add_headers(request);
                     router.admit(request);
                   },
-              .is_answered_draining =
-                  [this](const HttpRequest& request) { return router.is_open(request); },
+              .is_open = [this](const HttpRequest& request) { return router.is_open(request); },
               .on_end =
                   [this](const HttpRequest& request, const HttpOutcome& outcome) {
                     log_access(options.access_log, request, outcome);
@@ -130,9 +129,10 @@ struct Server::State {
       health.look();
       services.open_calls.look(health.state() == Health::State::stalled);
       telemetry.look();
-      if (key_file.changed()) reload_keys();
+      if (key_file.changed() || !keys_complaint.empty()) reload_keys();
     });
     http.on_hangup([this] {
+      keys_complaint.clear();  // who asks wants to hear it again
       if (!options.key_file.empty()) reload_keys();
     });
   }
@@ -153,6 +153,7 @@ struct Server::State {
   Services services;
   Health health;
   FileWatch key_file;
+  std::string keys_complaint;  // why they could not be read; empty: they were
   Router router;
   HttpServer http;
   TextWorkers workers;  // last: its tasks use all of the above, and its end waits for them
@@ -293,12 +294,18 @@ ApiKeys Server::State::read_keys() const {
   return keys;
 }
 
+// What can't be read now is tried again each second: the reason may be one that no look at the file
+// shows, such as too many open files.
 void Server::State::reload_keys() {
   try {
     router.set_keys(read_keys());
+    keys_complaint.clear();
     spdlog::info("{}: its keys hold from now on", options.key_file);
-  } catch (const Error& error) {
-    spdlog::error("the old keys stay in force: {}", error.what());
+  } catch (const std::exception& error) {
+    if (keys_complaint != error.what()) {
+      spdlog::error("the old keys stay in force: {}", error.what());
+    }
+    keys_complaint = error.what();
   }
 }
 

@@ -33,6 +33,7 @@ struct ServerOptions {
 
   ApiKeys keys = {};          // none, and no file: everybody may use it
   std::string key_file = {};  // with more of them (key_file.h); empty: none
+  bool has_keys() const { return !keys.empty() || !key_file.empty(); }
   // What everybody may do where there are no keys. An address that others reach wants no admin.
   std::set<Scope> anonymous = {Scope::infer, Scope::metrics, Scope::admin};
   SafetyPolicy safety = {};  // none

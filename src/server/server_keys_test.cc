@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "server/api_error.h"
 #include "server/fake_server.h"
+#include "server/http_text.h"
 #include "server/router.h"
 
 namespace dbrx {
@@ -95,6 +96,22 @@ TEST(ApiKeys, ARequestIsRefusedBeforeItsBodyIsRead) {
   EXPECT_EQ(refused.header("connection"), "close");
 }
 
+TEST(ApiKeys, WhatNeedsNoKeyReadsNoBody) {
+  FakeServer server(with_keys());
+  for (const char* what : {"GET /health", "HEAD /livez", "GET /", "OPTIONS /v1/models"}) {
+    for (const char* body : {"Content-Length: 5000", "Transfer-Encoding: chunked"}) {
+      TestClient client(server.port);
+      client.send(std::string(what) + " HTTP/1.1\r\nHost: t\r\n" + body + "\r\n\r\n");
+      const TestAnswer refused = client.read_answer(/*head_only=*/true);
+      EXPECT_EQ(refused.status, 413) << what;
+      EXPECT_EQ(refused.header("connection"), "close") << what;
+    }
+  }
+  TestClient client(server.port);
+  client.send("GET /health HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_EQ(client.read_answer().status, 200);
+}
+
 TEST(ApiKeys, WithoutABodyTheConnectionLivesOn) {
   FakeServer server(with_keys());
   TestClient client(server.port);
@@ -144,6 +161,16 @@ TEST(ApiKeys, AKeyMayOnlyWhatItsScopesSay) {
   EXPECT_EQ(admit(router, "GET", "/requests", "w-key"), lacks);
   EXPECT_EQ(admit(router, "GET", "/requests", "o-key"), Result(0, "owner"));
   EXPECT_EQ(admit(router, "GET", "/requests", "x-key"), Result(401, "invalid_api_key"));
+}
+
+TEST(ApiKeys, OnlyNamesThatNoNameServerDecidesAreThisMachine) {
+  for (const char* own : {"localhost", "LocalHost", "127.0.0.1", "127.8.9.10", "::1", "[::1]"}) {
+    EXPECT_TRUE(is_loopback_name(own)) << own;
+  }
+  for (const char* other : {"127.evil.example", "127.0.0.1.evil.example", "localhost.example", "",
+                            "0.0.0.0", "10.127.0.1", "::"}) {
+    EXPECT_FALSE(is_loopback_name(other)) << other;
+  }
 }
 
 TEST(ApiKeys, WithoutKeysTheAddressDecidesWhatEverybodyMayDo) {

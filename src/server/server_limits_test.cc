@@ -1,8 +1,13 @@
 // Limits of keys, a key file that changes, and origins, through a whole server.
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
+#include <filesystem>
+#include <set>
+#include <sstream>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "base/temporary_folder.h"
 #include "server/fake_server.h"
@@ -72,6 +77,34 @@ TEST(ServerLimits, UnusedOutputIsThereForTheNextRequest) {
   EXPECT_NE(refused.body.find("100 output tokens per minute"), std::string::npos);
 }
 
+TEST(ServerLimits, AChatWithoutMaxTokensTakesWhatIsLeft) {
+  FakeServer server(with_limits({.output_tokens = 100}));
+  for (int i = 0; i < 2; ++i) {
+    const TestAnswer answer = server.post(
+        "/v1/chat/completions", R"({"messages": [{"role": "user", "content": "x"}]})", kAlice);
+    EXPECT_EQ(answer.status, 200) << answer.body;
+  }
+}
+
+// Whoever goes before all others could starve them.
+TEST(ServerLimits, OnlyAdminsGoBeforeOthers) {
+  FakeServer::Setup setup = with_limits({});
+  Identity owner;
+  owner.name = "owner";
+  owner.scopes = {Scope::infer, Scope::admin};
+  setup.server.keys.add("owner-key", owner);
+  FakeServer server(std::move(setup));
+  const std::string urgent = R"({"prompt": "x", "max_tokens": 1, "priority": -1})";
+  const TestAnswer refused = server.post("/v1/completions", urgent, kAlice);
+  EXPECT_EQ(refused.status, 400);
+  EXPECT_EQ(text_at(json::parse(refused.body), "/error/param"), "priority");
+  EXPECT_NE(refused.body.find("scope admin"), std::string::npos) << refused.body;
+  EXPECT_EQ(server.post("/v1/completions", urgent, "x-api-key: owner-key\r\n").status, 200);
+  EXPECT_EQ(complete(server, R"("max_tokens": 1, "priority": 1)").status, 200);
+  FakeServer open;
+  EXPECT_EQ(open.complete(urgent).status, 200);
+}
+
 TEST(ServerLimits, ACancelledRequestGivesBackWhatItDidNotUse) {
   FakeServer server(with_limits({.output_tokens = 200}));
   server.step_ms = 20;
@@ -99,6 +132,20 @@ TEST(ServerLimits, ARequestThatTheEngineDoesNotTakeGivesBackEverything) {
   EXPECT_EQ(complete(server, R"("max_tokens": 100, "stop": "a")").status, 200);
 }
 
+// Whether a key is answered so, now or within some seconds.
+int list_status(FakeServer& server, const std::string& key) {
+  TestClient client(server.port);
+  client.send_request("GET", "/v1/models", "", "x-api-key: " + key + "\r\n");
+  return client.read_answer().status;
+}
+bool becomes(FakeServer& server, const std::string& key, int status) {
+  for (int i = 0; i < 500; ++i) {
+    if (list_status(server, key) == status) return true;
+    std::this_thread::sleep_for(10ms);
+  }
+  return false;
+}
+
 TEST(ServerLimits, AChangedKeyFileHoldsAndABrokenOneDoesNot) {
   TemporaryFolder dir;
   const std::string path =
@@ -106,28 +153,33 @@ TEST(ServerLimits, AChangedKeyFileHoldsAndABrokenOneDoesNot) {
   FakeServer::Setup setup;
   setup.server.key_file = path;
   FakeServer server(std::move(setup));
-  const auto status = [&](const std::string& key) {
-    TestClient client(server.port);
-    client.send_request("GET", "/v1/models", "", "x-api-key: " + key + "\r\n");
-    return client.read_answer().status;
-  };
-  const auto becomes = [&](const std::string& key, int wanted) {
-    for (int i = 0; i < 500; ++i) {
-      if (status(key) == wanted) return true;
-      std::this_thread::sleep_for(10ms);
-    }
-    return false;
-  };
-  EXPECT_EQ(status("one"), 200);
-  EXPECT_EQ(status("two"), 401);
+  EXPECT_EQ(list_status(server, "one"), 200);
+  EXPECT_EQ(list_status(server, "two"), 401);
   dir.write("keys.json", R"({"keys": [{"name": "a", "key": "two"}]})");
-  EXPECT_TRUE(becomes("two", 200));
-  EXPECT_EQ(status("one"), 401);
+  EXPECT_TRUE(becomes(server, "two", 200));
+  EXPECT_EQ(list_status(server, "one"), 401);
   dir.write("keys.json", "{");
   std::this_thread::sleep_for(1500ms);  // looked at each second
-  EXPECT_EQ(status("two"), 200);
+  EXPECT_EQ(list_status(server, "two"), 200);
   dir.write("keys.json", R"({"keys": [{"name": "a", "key": "three"}]})");
-  EXPECT_TRUE(becomes("three", 200));
+  EXPECT_TRUE(becomes(server, "three", 200));
+}
+
+TEST(ServerLimits, AKeyFileThatCouldNotBeReadIsReadLater) {
+  TemporaryFolder dir;
+  FakeServer::Setup setup;
+  setup.server.key_file =
+      dir.write("keys.json", R"({"keys": [{"name": "a", "key": "one"}]})").string();
+  FakeServer server(std::move(setup));
+  dir.write("new.json", R"({"keys": [{"name": "a", "key": "two"}]})");
+  rlimit before = {};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit no_more_files = {.rlim_cur = 0, .rlim_max = before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &no_more_files), 0);
+  std::filesystem::rename(dir.path() / "new.json", dir.path() / "keys.json");
+  std::this_thread::sleep_for(1500ms);  // looked at each second
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_TRUE(becomes(server, "two", 200));
 }
 
 TEST(ServerLimits, AServerDoesNotStartWithAKeyFileThatIsNotThere) {
@@ -157,6 +209,47 @@ TEST(ServerCors, PagesOfAllowedOriginsMayReadAnswersAndErrors) {
   EXPECT_EQ(other.header("vary"), "origin");
 }
 
+// Browsers show a page those headers alone that the answer names, and some that all may see.
+TEST(ServerCors, EveryHeaderForProgramsMayBeRead) {
+  FakeServer::Setup setup =
+      with_limits({.requests = 3, .input_tokens = 1000, .output_tokens = 1000});
+  setup.server.origins.add("*");
+  FakeServer server(std::move(setup));
+  const std::set<std::string> not_for_programs = {"date",          "content-type", "content-length",
+                                                  "cache-control", "connection",   "vary"};
+  const std::string messages = R"({"messages": [{"role": "user", "content": "x"}], )";
+  for (const auto& [path, body] :
+       {std::pair("/v1/chat/completions", messages + R"("no_such_field": 1})"),
+        std::pair("/serving-endpoints/alphabet/invocations", messages + R"("max_tokens": 1})"),
+        std::pair("/v1/messages", messages + R"("max_tokens": 1})"),
+        std::pair("/v1/messages", messages + R"("max_tokens": 1})"),  // 429
+        std::pair("/v1/completions", std::string("{}"))}) {           // 429
+    const TestAnswer answer =
+        server.post(path, body, std::string(kAlice) + "Origin: https://a.example\r\n");
+    const std::string exposed = ", " + answer.header("access-control-expose-headers") + ",";
+    std::istringstream lines(answer.head);
+    std::string line;
+    std::getline(lines, line);
+    while (std::getline(lines, line) && line.size() > 1) {
+      const std::string name = line.substr(0, line.find(':'));
+      if (not_for_programs.contains(name) || name.starts_with("access-control-")) continue;
+      EXPECT_NE(exposed.find(", " + name + ","), std::string::npos) << path << " " << name;
+    }
+  }
+}
+
+TEST(ServerCors, ABodyThatIsTooLargeIsToldToPages) {
+  FakeServer::Setup setup = with_limits({});
+  setup.server.origins.add("*");
+  FakeServer server(std::move(setup));
+  TestClient client(server.port);
+  client.send("POST /v1/completions HTTP/1.1\r\nHost: t\r\nOrigin: https://a.example\r\n" +
+              std::string(kAlice) + "Content-Length: 99999999999\r\n\r\n");
+  const TestAnswer answer = client.read_answer();
+  EXPECT_EQ(answer.status, 413);
+  EXPECT_EQ(answer.header("access-control-allow-origin"), "*");
+}
+
 TEST(ServerCors, APreflightNeedsNoKeyAndNamesTheHeaders) {
   FakeServer::Setup setup = with_limits({});
   setup.server.origins.add("*");
@@ -180,9 +273,12 @@ TEST(ServerCors, NobodyIsAllowedUnlessToldTo) {
                       "Origin: https://a.example\r\nAccess-Control-Request-Method: POST\r\n");
   EXPECT_EQ(client.read_answer().head.find("access-control"), std::string::npos);
   AllowedOrigins origins;
-  for (const char* wrong : {"", "example.com", "https://", "https://a.example/", "https://a b"}) {
+  for (const char* wrong : {"", "example.com", "https://", "https://a.example/", "https://a b",
+                            "https://A.example", "https://a.example:443", "http://a.example:80"}) {
     EXPECT_THROW(origins.add(wrong), Error) << wrong;
   }
+  origins.add("https://a.example:80");
+  origins.add("http://a.example:443");
 }
 
 }  // namespace

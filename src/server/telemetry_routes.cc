@@ -1,7 +1,13 @@
 #include "server/telemetry_routes.h"
 
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
 #include <boost/json.hpp>
 #include <charconv>
+#include <chrono>
+#include <limits>
+#include <memory>
 #include <utility>
 
 #include "server/api_error.h"
@@ -42,18 +48,32 @@ std::optional<std::string> visible_key(const Identity& client) {
   return client.name;
 }
 
+// "localhost" of "localhost:8000", "[::1]" of "[::1]:8000".
+std::string_view without_port(std::string_view authority) {
+  const bool is_v6 = authority.starts_with('[');
+  return authority.substr(0, is_v6 ? authority.find(']') + 1 : authority.find(':'));
+}
+
 // A page of another site can make its own name mean this machine, and then read what a server
-// without keys tells its own users. The name it came by gives it away.
+// without keys tells its own users. The name it came by gives it away. One that asks under this
+// machine's name is told apart by its origin, whatever --allowed-origins says.
 void require_local_name(const HttpRequest& request) {
   if (!request.client->name.empty()) return;
-  std::string_view host = request.header("host");
-  const bool is_v6 = host.starts_with('[');
-  host = host.substr(0, is_v6 ? host.find(']') + 1 : host.find(':'));
-  if (host == "localhost" || host == "[::1]" || host.starts_with("127.")) return;
-  throw ApiError(403,
-                 "without keys, recent requests are shown under the names localhost, 127.0.0.1 and "
-                 "[::1] only",
-                 "", "insufficient_scope");
+  const std::string_view host = without_port(request.header("host"));
+  if (!is_loopback_name(host)) {
+    throw ApiError(403,
+                   "without keys, recent requests are shown under the names localhost, 127.0.0.1 "
+                   "and [::1] only",
+                   "", "insufficient_scope");
+  }
+  const std::string_view origin = request.header("origin");  // of a page; programs have none
+  if (origin.empty()) return;
+  const size_t scheme = origin.find("://");  // "null" has none
+  if (scheme == std::string_view::npos ||
+      !equals_ignoring_case(without_port(origin.substr(scheme + 3)), host)) {
+    throw ApiError(403, "without keys, recent requests are not shown to pages of other hosts", "",
+                   "insufficient_scope");
+  }
 }
 
 HttpResponse json_text(const json::value& value) {
@@ -87,16 +107,22 @@ void send_metrics(Services& services, const Call& call) {
   });
 }
 
+constexpr int64_t kMaxStreams = 64;                // of stats, at a time
+constexpr std::chrono::hours kStreamTime{1};       // then the client asks again
+constexpr std::chrono::milliseconds kMaxNap{500};  // so soon a stream sees the end of the server
+
 // Numbers again and again, until the client or the server has had enough.
 class StatsStream : public std::enable_shared_from_this<StatsStream> {
  public:
+  // place: held as long as this lives.
   StatsStream(Services& services, const Call& call, std::chrono::milliseconds interval,
-              std::function<bool()> is_draining)
+              std::function<bool()> is_draining, std::shared_ptr<void> place)
       : services_(services),
         reply_(call.reply),
         only_key_(visible_key(*call.request->client)),
         interval_(interval),
-        is_draining_(std::move(is_draining)) {}
+        is_draining_(std::move(is_draining)),
+        place_(std::move(place)) {}
 
   void begin(bool head_only) {
     HttpResponse head;
@@ -108,11 +134,35 @@ class StatsStream : public std::enable_shared_from_this<StatsStream> {
   }
 
  private:
+  using Clock = std::chrono::steady_clock;
+
   void next() {
     if (!reply_->is_open()) return;
     if (is_draining_()) return reply_->end(true);
-    reply_->write("data: " + json::serialize(services_.telemetry.stats_json(only_key_)) + "\n\n");
-    reply_->post_after(interval_, [self = shared_from_this()] { self->next(); });
+    const Clock::time_point now = Clock::now();
+    if (now > end_) return reply_->end(false);
+    if (now < due_) {
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(due_ - now);
+      return reply_->post_after(std::min(left, kMaxNap),
+                                [self = shared_from_this()] { self->next(); });
+    }
+    due_ = now + interval_;
+    services_.workers.post([self = shared_from_this()] { self->write(); });
+  }
+
+  // On a text worker: with many experts and keys it takes a while.
+  void write() {
+    std::string event;
+    try {
+      event = "data: " + json::serialize(services_.telemetry.stats_json(only_key_)) + "\n\n";
+    } catch (const std::exception& error) {  // out of memory
+      spdlog::error("a stream of stats ends: {}", error.what());
+    }
+    reply_->post([self = shared_from_this(), event = std::move(event)] {
+      if (event.empty()) return self->reply_->end(true);
+      self->reply_->write(event);
+      self->next();
+    });
   }
 
   Services& services_;
@@ -120,9 +170,32 @@ class StatsStream : public std::enable_shared_from_this<StatsStream> {
   std::optional<std::string> only_key_;
   std::chrono::milliseconds interval_;
   std::function<bool()> is_draining_;
+  std::shared_ptr<void> place_;
+  Clock::time_point due_ = Clock::now();
+  Clock::time_point end_ = due_ + kStreamTime;
 };
 
-void send_stats(Services& services, const Call& call, const std::function<bool()>& is_draining) {
+// How many streams there are: who holds a place counts.
+class StreamPlaces {
+ public:
+  // Throws ApiError(429).
+  std::shared_ptr<void> take() {
+    if (used_.use_count() > kMaxStreams) {
+      throw ApiError(429,
+                     "the server has " + std::to_string(kMaxStreams) +
+                         " streams of stats, as many as it gives: try again later, or without "
+                         "stream=true",
+                     "stream", "rate_limit_exceeded");
+    }
+    return used_;
+  }
+
+ private:
+  std::shared_ptr<void> used_ = std::make_shared<char>();
+};
+
+void send_stats(Services& services, const Call& call, const std::function<bool()>& is_draining,
+                StreamPlaces& places) {
   const Query query = parse_query(call.request->target, {"stream", "interval_ms"});
   const std::string stream = text_of(query, "stream");
   if (!stream.empty() && stream != "true" && stream != "false") {
@@ -130,10 +203,12 @@ void send_stats(Services& services, const Call& call, const std::function<bool()
   }
   const std::chrono::milliseconds interval(number_of(query, "interval_ms", 100, 10'000, 1000));
   if (stream == "true") {
-    return std::make_shared<StatsStream>(services, call, interval, is_draining)
+    return std::make_shared<StatsStream>(services, call, interval, is_draining, places.take())
         ->begin(call.request->method == "HEAD");
   }
-  call.reply->send(json_text(services.telemetry.stats_json(visible_key(*call.request->client))));
+  send_from_worker(services, call, [&services, only_key = visible_key(*call.request->client)] {
+    return json_text(services.telemetry.stats_json(only_key));
+  });
 }
 
 void send_requests(Services& services, const Call& call) {
@@ -144,8 +219,9 @@ void send_requests(Services& services, const Call& call) {
   }
   require_local_name(*call.request);
   const Query query = parse_query(call.request->target, {"limit", "after", "search"});
+  constexpr int64_t kNewest = std::numeric_limits<int64_t>::max();
   const RecentQuery wanted = {.limit = static_cast<size_t>(number_of(query, "limit", 1, 1000, 50)),
-                              .after = text_of(query, "after"),
+                              .after = number_of(query, "after", 1, kNewest, kNewest),
                               .search = text_of(query, "search")};
   send_from_worker(services, call, [&recent, wanted] {
     const RecentRequests::Page page = recent.find(wanted);
@@ -163,9 +239,8 @@ std::vector<Route> telemetry_routes(Services& services, std::function<bool()> is
       {"GET", "/metrics", "numbers for Prometheus",
        [&services](const Call& call) { send_metrics(services, call); }, Scope::metrics},
       {"GET", "/dbrx/v1/stats", "numbers for people and pages, once or as a stream",
-       [&services, is_draining = std::move(is_draining)](const Call& call) {
-         send_stats(services, call, is_draining);
-       },
+       [&services, is_draining = std::move(is_draining), places = std::make_shared<StreamPlaces>()](
+           const Call& call) { send_stats(services, call, is_draining, *places); },
        Scope::metrics},
       {"GET", "/dbrx/v1/requests", "recent requests, newest first",
        [&services](const Call& call) { send_requests(services, call); }, Scope::admin},

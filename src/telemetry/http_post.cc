@@ -14,6 +14,7 @@
 #include <boost/beast/http/write.hpp>
 #include <boost/system/system_error.hpp>
 #include <future>
+#include <thread>
 #include <utility>
 
 #include "base/error.h"
@@ -29,13 +30,28 @@ namespace http = boost::beast::http;
 
 namespace {
 
-asio::awaitable<int> post(std::string host, std::string port, std::string path, std::string body,
-                          std::chrono::milliseconds time) {
-  const auto executor = co_await asio::this_coro::executor;
-  beast::tcp_stream stream(executor);
-  asio::ip::tcp::resolver resolver(executor);
-  const auto addresses = co_await resolver.async_resolve(host, port, asio::use_awaitable);
-  stream.expires_after(time);
+using Addresses = asio::ip::tcp::resolver::results_type;
+
+// The system's resolver can't be told to stop: a thread is left to wait for a name server that is
+// silent.
+Addresses resolve(const std::string& host, const std::string& port,
+                  std::chrono::steady_clock::time_point end) {
+  std::packaged_task<Addresses()> task([host, port] {
+    asio::io_context io;
+    return asio::ip::tcp::resolver(io).resolve(host, port);
+  });
+  std::future<Addresses> addresses = task.get_future();
+  std::thread(std::move(task)).detach();
+  if (addresses.wait_until(end) != std::future_status::ready) {
+    throw Error(Code::unavailable, "no name server tells the address of " + host + " in time");
+  }
+  return addresses.get();
+}
+
+asio::awaitable<int> post(Addresses addresses, std::string host, std::string port, std::string path,
+                          std::string body, std::chrono::steady_clock::time_point end) {
+  beast::tcp_stream stream(co_await asio::this_coro::executor);
+  stream.expires_at(end);
   co_await stream.async_connect(addresses, asio::use_awaitable);
   http::request<http::string_body> request(http::verb::post, path, 11);
   const bool is_v6 = host.find(':') != std::string::npos;
@@ -56,11 +72,13 @@ asio::awaitable<int> post(std::string host, std::string port, std::string path, 
 
 int http_post(const std::string& host, const std::string& port, const std::string& path,
               std::string body, std::chrono::milliseconds time) {
-  asio::io_context io(1);
-  std::future<int> status =
-      asio::co_spawn(io, post(host, port, path, std::move(body), time), asio::use_future);
-  io.run();
+  const auto end = std::chrono::steady_clock::now() + time;
   try {
+    Addresses addresses = resolve(host, port, end);
+    asio::io_context io(1);
+    std::future<int> status = asio::co_spawn(
+        io, post(std::move(addresses), host, port, path, std::move(body), end), asio::use_future);
+    io.run();
     return status.get();
   } catch (const boost::system::system_error& error) {
     throw Error(Code::unavailable, error.code().message());

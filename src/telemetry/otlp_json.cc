@@ -104,11 +104,31 @@ json::object span(const std::string& trace_id, const std::string& parent_id, std
   return out;
 }
 
-// One stretch of a choice's life, unless it never came to its end.
-void add_part(const RequestRecord& record, const json::object& whole, const char* name,
-              size_t choice, RequestRecord::Time from, RequestRecord::Time to, json::array& out) {
-  const RequestRecord::Time never{};
-  if (from == never || to == never || to < from) return;
+// A stretch of a choice's life.
+struct Part {
+  const char* name;
+  size_t choice;
+  RequestRecord::Time from, to;
+};
+
+// Those of the first choices that came to their end.
+std::vector<Part> parts_of(const RequestRecord& record) {
+  std::vector<Part> parts;
+  const auto add = [&](const Part& part) {
+    const RequestRecord::Time never{};
+    if (part.from != never && part.to != never && part.from <= part.to) parts.push_back(part);
+  };
+  for (size_t i = 0; i < std::min(record.choices.size(), kMaxChoices); ++i) {
+    const EventTimes& times = record.choices[i].times;
+    add({"queue", i, times.submitted, times.scheduled});
+    add({"prefill", i, times.scheduled, times.first_token});
+    add({"decode", i, times.first_token, times.now});
+  }
+  return parts;
+}
+
+json::object part_span(const RequestRecord& record, const json::object& whole, const Part& of) {
+  const auto& [name, choice, from, to] = of;
   json::object part = span(std::string(whole.at("traceId").as_string()),
                            std::string(whole.at("spanId").as_string()), name, kKindInternal);
   part["startTimeUnixNano"] = nanoseconds(record, from);
@@ -120,7 +140,7 @@ void add_part(const RequestRecord& record, const json::object& whole, const char
     attributes.number("dbrx.preemptions", record.choices[choice].preemptions);
   }
   part["attributes"] = attributes.take();
-  out.push_back(std::move(part));
+  return part;
 }
 
 }  // namespace
@@ -139,15 +159,12 @@ json::array request_spans(const RequestRecord& record) {
     whole["status"] = {{"code", kStatusError}, {"message", json::string(record.error)}};
   }
   json::array spans;
-  for (size_t i = 0; i < std::min(record.choices.size(), kMaxChoices); ++i) {
-    const EventTimes& times = record.choices[i].times;
-    add_part(record, whole, "queue", i, times.submitted, times.scheduled, spans);
-    add_part(record, whole, "prefill", i, times.scheduled, times.first_token, spans);
-    add_part(record, whole, "decode", i, times.first_token, times.now, spans);
-  }
+  for (const Part& part : parts_of(record)) spans.push_back(part_span(record, whole, part));
   spans.push_back(std::move(whole));
   return spans;
 }
+
+int64_t count_spans(const RequestRecord& record) { return std::ssize(parts_of(record)) + 1; }
 
 std::string traces_body(const TraceResource& resource, json::array&& spans) {
   Attributes attributes;

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <boost/json.hpp>
-#include <span>
+#include <cstdint>
 #include <string>
 
 #include "telemetry/request_record.h"
@@ -18,6 +18,9 @@ struct TraceResource {
 // The spans of one request: itself, and for each of its first choices the time it waited, computed
 // its prompt and generated.
 boost::json::array request_spans(const RequestRecord& record);
+
+// How many these are.
+int64_t count_spans(const RequestRecord& record);
 
 // The body of a POST to /v1/traces.
 std::string traces_body(const TraceResource& resource, boost::json::array&& spans);

@@ -48,6 +48,7 @@ const json::value* attribute(const json::object& span, const char* key) {
 TEST(OtlpJson, ARequestIsASpanWithTheNamesOfTheConventions) {
   const json::array spans = request_spans(record());
   ASSERT_EQ(spans.size(), 4U);
+  EXPECT_EQ(count_spans(record()), 4);
   const json::object& whole = spans.back().as_object();
   EXPECT_EQ(whole.at("name"), "chat nano");
   EXPECT_EQ(whole.at("kind"), 2);

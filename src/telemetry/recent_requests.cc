@@ -9,11 +9,14 @@ namespace {
 
 size_t bytes_of(const RequestRecord& record) {
   size_t n = sizeof record + record.id.size() + record.request_id.size() + record.key.size() +
-             record.model.size() + record.error.size() + record.input.size();
+             record.model.size() + record.error.size() + record.error_code.size() +
+             record.input.size();
   for (const std::string& stop : record.params.stop) n += sizeof stop + stop.size();
   for (const ChoiceRecord& choice : record.choices) {
     n += sizeof choice + choice.answer.size();
-    for (const CallRecord& call : choice.calls) n += sizeof call + call.arguments.size();
+    for (const CallRecord& call : choice.calls) {
+      n += sizeof call + call.id.size() + call.name.size() + call.arguments.size();
+    }
   }
   return n;
 }
@@ -100,8 +103,9 @@ json::array choices_json(const RequestRecord& record) {
 void RecentRequests::add(RequestRecord record) {
   if (limits_.max_requests == 0) return;
   const size_t bytes = bytes_of(record);
-  const auto shared = std::make_shared<const RequestRecord>(std::move(record));
+  const auto shared = std::make_shared<RequestRecord>(std::move(record));
   const std::lock_guard lock(mutex_);
+  shared->serial = ++n_added_;
   entries_.push_front({shared, bytes});
   bytes_ += bytes;
   while (entries_.size() > limits_.max_requests || bytes_ > limits_.max_bytes) {
@@ -116,11 +120,8 @@ RecentRequests::Page RecentRequests::find(const RecentQuery& query) const {
     const std::lock_guard lock(mutex_);
     for (const Entry& entry : entries_) all.push_back(entry.record);
   }
-  auto at = all.begin();
-  if (!query.after.empty()) {
-    at = std::find_if(at, all.end(), [&](const auto& r) { return r->id == query.after; });
-    if (at != all.end()) ++at;
-  }
+  auto at = std::find_if(all.begin(), all.end(),
+                         [&](const auto& record) { return record->serial < query.after; });
   std::string part = query.search;
   std::transform(part.begin(), part.end(), part.begin(), lower);
   Page page;
@@ -137,7 +138,8 @@ RecentRequests::Page RecentRequests::find(const RecentQuery& query) const {
 
 json::object request_json(const RequestRecord& record) {
   using std::chrono::duration;
-  return {{"id", record.id},
+  return {{"cursor", record.serial},
+          {"id", record.id},
           {"request_id", record.request_id},
           {"at", duration<double>(record.at.time_since_epoch()).count()},
           {"key", text_or_null(record.key)},

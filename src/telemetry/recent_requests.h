@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 #include <cstdint>
 #include <deque>
+#include <limits>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -22,7 +23,7 @@ struct RecentLimits {
 
 struct RecentQuery {
   size_t limit = 50;
-  std::string after;   // id: those before that one; one that is gone: none
+  int64_t after = std::numeric_limits<int64_t>::max();  // a serial: those before that one
   std::string search;  // in any of the texts and names, letters of either case
 };
 
@@ -32,6 +33,7 @@ class RecentRequests {
 
   const RecentLimits& limits() const { return limits_; }
 
+  // Gives it its serial.
   void add(RequestRecord record);
 
   struct Page {
@@ -50,6 +52,7 @@ class RecentRequests {
   RecentLimits limits_;
   mutable std::mutex mutex_;
   std::deque<Entry> entries_;  // newest first
+  int64_t n_added_ = 0;
   size_t bytes_ = 0;
 };
 

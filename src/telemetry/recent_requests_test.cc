@@ -33,20 +33,38 @@ TEST(RecentRequests, ComeNewestFirstInPages) {
   RecentRequests recent({});
   for (const char* id : {"a", "b", "c", "d", "e"}) recent.add(record(id));
   EXPECT_EQ(ids(recent.find({})), "edcba");
-  EXPECT_EQ(ids(recent.find({.limit = 2, .after = {}, .search = {}})), "ed+");
-  EXPECT_EQ(ids(recent.find({.limit = 2, .after = "d", .search = {}})), "cb+");
-  EXPECT_EQ(ids(recent.find({.limit = 2, .after = "b", .search = {}})), "a");
-  EXPECT_EQ(ids(recent.find({.limit = 2, .after = "gone", .search = {}})), "");
+  EXPECT_EQ(ids(recent.find({.limit = 2, .search = {}})), "ed+");
+  EXPECT_EQ(ids(recent.find({.limit = 2, .after = 4, .search = {}})), "cb+");
+  EXPECT_EQ(ids(recent.find({.limit = 2, .after = 2, .search = {}})), "a");
+  EXPECT_EQ(ids(recent.find({.limit = 2, .after = 1, .search = {}})), "");
+}
+
+// Ids are the clients' choice: many requests may have the same one.
+TEST(RecentRequests, PagesGoOnBehindTheCursorOfTheLast) {
+  RecentRequests recent({.max_requests = 4});
+  for (int i = 0; i < 6; ++i) recent.add(record("same"));
+  RecentQuery query{.limit = 2, .search = {}};
+  std::vector<int64_t> cursors;
+  while (true) {
+    const RecentRequests::Page page = recent.find(query);
+    for (const auto& one : page.requests) {
+      cursors.push_back(request_json(*one).at("cursor").as_int64());
+    }
+    if (!page.has_more) break;
+    query.after = cursors.back();
+  }
+  EXPECT_EQ(cursors, (std::vector<int64_t>{6, 5, 4, 3}));
+  EXPECT_EQ(ids(recent.find({.limit = 2, .after = 2, .search = {}})), "");  // long gone
 }
 
 TEST(RecentRequests, AreFoundByAnyOfTheirTextsInEitherCase) {
   RecentRequests recent({});
   recent.add(record("a", "It is Paris."));
   recent.add(record("b", "Not known."));
-  EXPECT_EQ(ids(recent.find({.limit = 9, .after = {}, .search = "PARIS"})), "a");
-  EXPECT_EQ(ids(recent.find({.limit = 9, .after = {}, .search = "capital of"})), "ba");
-  EXPECT_EQ(ids(recent.find({.limit = 9, .after = {}, .search = "req-b"})), "b");
-  EXPECT_EQ(ids(recent.find({.limit = 9, .after = {}, .search = "Madrid"})), "");
+  EXPECT_EQ(ids(recent.find({.limit = 9, .search = "PARIS"})), "a");
+  EXPECT_EQ(ids(recent.find({.limit = 9, .search = "capital of"})), "ba");
+  EXPECT_EQ(ids(recent.find({.limit = 9, .search = "req-b"})), "b");
+  EXPECT_EQ(ids(recent.find({.limit = 9, .search = "Madrid"})), "");
 }
 
 TEST(RecentRequests, OldOnesGoWhenThereAreTooManyOrTheyAreTooLarge) {
@@ -57,6 +75,11 @@ TEST(RecentRequests, OldOnesGoWhenThereAreTooManyOrTheyAreTooLarge) {
   for (const char* id : {"a", "b", "c", "d"}) small.add(record(id, std::string(3000, 'x')));
   EXPECT_EQ(ids(small.find({})), "dc");
   small.add(record("e", std::string(20'000, 'x')));  // larger than all of it
+  EXPECT_EQ(ids(small.find({})), "");
+  RequestRecord calls = record("f");
+  calls.choices[0].calls = {{.id = std::string(4000, 'i')}, {.name = std::string(4000, 'n')}};
+  calls.error_code = std::string(3000, 'e');  // of the client's making, as all of these
+  small.add(std::move(calls));
   EXPECT_EQ(ids(small.find({})), "");
   RecentRequests none({.max_requests = 0});
   none.add(record("a"));

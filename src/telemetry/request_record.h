@@ -48,6 +48,7 @@ struct RequestParams {
 struct RequestRecord {
   using Time = std::chrono::steady_clock::time_point;
 
+  int64_t serial = 0;      // later ones have larger ones; given by RecentRequests
   std::string id;          // of the answer, "chatcmpl-..."; else the request_id
   std::string request_id;  // x-request-id, the client's or ours
   std::string key;         // name of the client's key; empty: the server has none

@@ -2,8 +2,9 @@
 
 #include <spdlog/spdlog.h>
 
-#include <chrono>
+#include <algorithm>
 #include <exception>
+#include <iterator>
 #include <regex>
 #include <utility>
 
@@ -47,7 +48,7 @@ TraceExporter::TraceExporter(TraceEndpoint endpoint, TraceResource resource,
 TraceExporter::~TraceExporter() {
   {
     const std::lock_guard lock(mutex_);
-    stopping_ = true;
+    end_ = Clock::now() + kPostTime;
   }
   wake_.notify_one();
   thread_.join();
@@ -69,7 +70,7 @@ void TraceExporter::add(const RequestRecord& record) {
       return;
     }
   }
-  on_drop_(1);
+  on_drop_(count_spans(record));
 }
 
 void TraceExporter::run() {
@@ -84,21 +85,36 @@ void TraceExporter::run() {
 std::vector<RequestRecord> TraceExporter::wait_for_batch() {
   std::unique_lock lock(mutex_);
   do {
-    wake_.wait_for(lock, kInterval, [&] { return stopping_ || queue_.size() >= kMaxBatch; });
-  } while (queue_.empty() && !stopping_);
-  return std::exchange(queue_, {});
+    wake_.wait_for(lock, kInterval, [&] { return end_ || queue_.size() >= kMaxBatch; });
+  } while (queue_.empty() && !end_);
+  const auto n = static_cast<std::ptrdiff_t>(std::min(queue_.size(), kMaxBatch));
+  std::vector<RequestRecord> batch(std::make_move_iterator(queue_.begin()),
+                                   std::make_move_iterator(queue_.begin() + n));
+  queue_.erase(queue_.begin(), queue_.begin() + n);
+  return batch;
+}
+
+// How long a post may take now; 0: there will be none.
+std::chrono::milliseconds TraceExporter::post_time() {
+  const std::lock_guard lock(mutex_);
+  if (!end_) return kPostTime;
+  if (complained_) return std::chrono::milliseconds(0);
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(*end_ - Clock::now());
+  return std::max(left, std::chrono::milliseconds(0));
 }
 
 void TraceExporter::send(const std::vector<RequestRecord>& batch) {
   int64_t n_spans = 0;
+  for (const RequestRecord& record : batch) n_spans += count_spans(record);
   try {
+    const std::chrono::milliseconds time = post_time();
+    if (time.count() == 0) throw Error(Code::unavailable, "the server has ended");
     json::array spans;
     for (const RequestRecord& record : batch) {
       for (json::value& span : request_spans(record)) spans.push_back(std::move(span));
     }
-    n_spans = static_cast<int64_t>(spans.size());
     const int status = http_post(endpoint_.host, endpoint_.port, endpoint_.path,
-                                 traces_body(resource_, std::move(spans)), kPostTime);
+                                 traces_body(resource_, std::move(spans)), time);
     if (status / 100 != 2) {
       throw Error(Code::unavailable, "it answered " + std::to_string(status));
     }

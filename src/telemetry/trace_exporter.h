@@ -4,10 +4,13 @@
 #pragma once
 
 #include <boost/json.hpp>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -29,17 +32,21 @@ TraceEndpoint parse_trace_endpoint(const std::string& url);
 
 class TraceExporter {
  public:
-  // on_drop: told, from this object's thread or add(), of spans that were lost.
+  // on_drop: told, from this object's thread or add(), how many spans were lost.
   TraceExporter(TraceEndpoint endpoint, TraceResource resource,
                 std::function<void(int64_t)> on_drop);
-  ~TraceExporter();  // sends what is left, if the collector takes it at once
+  // Sends what is left, within a few seconds, unless the collector did not take the last batch.
+  ~TraceExporter();
 
   void add(const RequestRecord& record);
 
  private:
+  using Clock = std::chrono::steady_clock;
+
   void run();
   std::vector<RequestRecord> wait_for_batch();
   void send(const std::vector<RequestRecord>& batch);
+  std::chrono::milliseconds post_time();
 
   TraceEndpoint endpoint_;
   TraceResource resource_;
@@ -48,9 +55,9 @@ class TraceExporter {
 
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::vector<RequestRecord> queue_;
-  bool stopping_ = false;
-  std::thread thread_;  // last: it uses all of the above
+  std::deque<RequestRecord> queue_;
+  std::optional<Clock::time_point> end_;  // when stopping: nothing is sent any more
+  std::thread thread_;                    // last: it uses all of the above
 };
 
 }  // namespace dbrx
