@@ -92,21 +92,26 @@ def test_stats_come_as_a_stream(watched):
     assert [event["at"] for event in events] == sorted({event["at"] for event in events})
 
 
+def open_stream(server, path):
+    """A stream of stats, once the server has seen that earlier ones were left."""
+    end = time.monotonic() + 30
+    while True:
+        try:
+            return urllib.request.urlopen(server.url + path, timeout=30)
+        except urllib.error.HTTPError as error:
+            assert error.code == 429 and time.monotonic() < end
+            time.sleep(0.1)
+
+
 def test_there_are_only_so_many_streams_of_stats(watched):
     path = "/dbrx/v1/stats?stream=true&interval_ms=10000"
     with contextlib.ExitStack() as streams:
         for _ in range(64):
-            streams.enter_context(urllib.request.urlopen(watched.url + path, timeout=30))
+            streams.enter_context(open_stream(watched, path))
         code, error = refusal(watched, path)
         assert code == 429 and error["param"] == "stream"
         assert get(watched, "/dbrx/v1/stats")["at"]
-    end = time.monotonic() + 30
-    while True:  # until the server has seen that they left
-        try:
-            return urllib.request.urlopen(watched.url + path, timeout=30).close()
-        except urllib.error.HTTPError as error:
-            assert error.code == 429 and time.monotonic() < end
-            time.sleep(0.1)
+    open_stream(watched, path).close()
 
 
 def test_a_stream_of_stats_ends_with_the_server_at_once(start_server):
