@@ -93,8 +93,8 @@ json::array request_attributes(const RequestRecord& record) {
   return out.take();
 }
 
-json::object span(const std::string& trace_id, const std::string& parent_id, std::string name,
-                  int kind) {
+json::object span(const std::string& trace_id, const std::string& parent_id,
+                  const std::string& name, int kind) {
   json::object out;
   out["traceId"] = json::string(trace_id);
   out["spanId"] = json::string(random_trace_hex(16));
@@ -150,7 +150,7 @@ json::array request_spans(const RequestRecord& record) {
   const std::string trace_id = parent.trace_id.empty() ? random_trace_hex(32) : parent.trace_id;
   std::string name = record.is_chat ? "chat" : "text_completion";
   if (!record.model.empty()) name += " " + record.model;
-  json::object whole = span(trace_id, parent.span_id, std::move(name), kKindServer);
+  json::object whole = span(trace_id, parent.span_id, name, kKindServer);
   whole["startTimeUnixNano"] = nanoseconds(record, record.started);
   whole["endTimeUnixNano"] = nanoseconds(record, std::max(record.started, record.ended));
   whole["attributes"] = request_attributes(record);

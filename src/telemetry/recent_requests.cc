@@ -11,7 +11,7 @@ size_t bytes_of(const RequestRecord& record) {
   size_t n = sizeof record + record.id.size() + record.request_id.size() + record.key.size() +
              record.model.size() + record.error.size() + record.error_code.size() +
              record.input.size();
-  for (const std::string& stop : record.params.stop) n += sizeof stop + stop.size();
+  for (const std::string& stop : record.params.stop) n += sizeof(std::string) + stop.size();
   for (const ChoiceRecord& choice : record.choices) {
     n += sizeof choice + choice.answer.size();
     for (const CallRecord& call : choice.calls) {

@@ -21,13 +21,13 @@ TelemetryOptions options() {
   return options;
 }
 
-void BM_Token(benchmark::State& state) {
+void bm_token(benchmark::State& state) {
   Telemetry telemetry(options(), dbrx_sample);
   for (auto _ : state) telemetry.next_tokens(1, 0.05);
 }
-BENCHMARK(BM_Token);
+BENCHMARK(bm_token);
 
-void BM_Request(benchmark::State& state) {
+void bm_request(benchmark::State& state) {
   Telemetry telemetry(options(), dbrx_sample);
   RequestRecord record;
   record.id = "chatcmpl-0123456789abcdef0123456789abcdef";
@@ -38,19 +38,19 @@ void BM_Request(benchmark::State& state) {
   record.choices[0].answer = std::string(1000, 'x');
   for (auto _ : state) telemetry.finished(record);
 }
-BENCHMARK(BM_Request);
+BENCHMARK(bm_request);
 
-void BM_Scrape(benchmark::State& state) {
+void bm_scrape(benchmark::State& state) {
   Telemetry telemetry(options(), dbrx_sample);
   for (auto _ : state) benchmark::DoNotOptimize(telemetry.metrics().text());
 }
-BENCHMARK(BM_Scrape)->Unit(benchmark::kMicrosecond);
+BENCHMARK(bm_scrape)->Unit(benchmark::kMicrosecond);
 
-void BM_Stats(benchmark::State& state) {
+void bm_stats(benchmark::State& state) {
   Telemetry telemetry(options(), dbrx_sample);
   for (auto _ : state) benchmark::DoNotOptimize(boost::json::serialize(telemetry.stats_json({})));
 }
-BENCHMARK(BM_Stats)->Unit(benchmark::kMicrosecond);
+BENCHMARK(bm_stats)->Unit(benchmark::kMicrosecond);
 
 }  // namespace
 }  // namespace dbrx
