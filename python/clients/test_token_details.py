@@ -141,7 +141,7 @@ def test_openais_client_reads_them(client, model):
     assert len(answer.choices[0].token_ids) == answer.usage.completion_tokens
     assert len(answer.prompt_token_ids) == answer.usage.prompt_tokens
     first, *others = client.completions.create(
-        model=model, prompt="One", max_tokens=5, stream=True, extra_body=DETAILS)
+        model=model, prompt="One", max_tokens=5, stream=True, extra_body={**DETAILS, "ignore_eos": True})
     assert first.choices[0].prompt_token_ids and not hasattr(others[0].choices[0], "prompt_token_ids")
     assert sum(len(getattr(chunk.choices[0], "token_ids", [])) for chunk in [first, *others]) == 5
 
