@@ -4,7 +4,6 @@ import hashlib
 import http.client
 import json
 import os
-import shutil
 import signal
 import ssl
 import subprocess
@@ -50,8 +49,6 @@ def make_certificate(folder, name):
 
 @pytest.fixture
 def certificate(tmp_path):
-    if not shutil.which("openssl"):
-        pytest.skip("needs the openssl program")
     make_certificate(tmp_path, "first")
     return tmp_path
 
