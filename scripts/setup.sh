@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing on a Debian 12 machine. Usage: scripts/setup.sh build|test|all
-#   build  what scripts/build.sh needs: compiler, CMake, libraries, cargo
-#   test   + GoogleTest, Google Benchmark, Python, Node, curl, openssl and Prometheus for the client tests
+#   build  what scripts/build.sh needs: compiler, CMake, libraries, cargo, Node
+#   test   + GoogleTest, Google Benchmark, Python, curl, openssl, Chromium and Prometheus for the client tests
 #   all    + clang 19 with its tools and sanitizer runtimes
 set -euo pipefail
 
@@ -10,7 +10,7 @@ build_packages=(
   libboost1.81-dev libboost-json1.81-dev libssl-dev libcli11-dev libspdlog-dev libfmt-dev libedit-dev
   libxxhash-dev libhwloc-dev libpcre2-dev prometheus-cpp-dev
 )
-test_packages=(libgtest-dev libbenchmark-dev python3 python3-venv curl openssl)
+test_packages=(libgtest-dev libbenchmark-dev python3 python3-venv curl openssl chromium)
 all_packages=(clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev)
 
 # What plain Debian 12 has, without its security updates, and all that our crates need.
@@ -37,9 +37,7 @@ have_node() {
   [ "${major:-0}" -ge 18 ]
 }
 have_cargo || packages+=(cargo-web rustc-web)
-if [ "${1:-build}" != build ]; then
-  have_node || packages+=(nodejs npm)
-fi
+have_node || packages+=(nodejs npm)
 
 missing=()
 for package in "${packages[@]}"; do

@@ -68,6 +68,13 @@ python/clients/run.sh
 stage "clients: openai for Node"
 scripts/clients/run.sh
 
+stage "the Playground: units"
+web/scripts/install.sh
+npm test --silent --prefix web
+
+stage "the Playground: a browser"
+npm run e2e --silent --prefix web
+
 stage "soak: 20 seconds"
 python3 python/soak/soak.py --seconds 20 --requests 600 --connections 200
 

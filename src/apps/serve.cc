@@ -15,6 +15,7 @@
 
 #include "apps/commands.h"
 #include "apps/loaded_model.h"
+#include "apps/page_files.h"
 #include "apps/serve_flags.h"
 #include "base/error.h"
 #include "kernels/roof/roof.h"
@@ -110,6 +111,7 @@ int serve(ServeFlags& flags) {
   // Until the server handles it: there is nothing to read again while weights load.
   std::signal(SIGHUP, SIG_IGN);
   raise_descriptor_limit(flags.server.max_connections);
+  options.page = page_files();
   BoundPort port(options.host, options.port);  // before the weights, which take their time
   if (flags.verify) require_checksums(flags.model.model_dir);
   LoadedModel loaded = load_for_generation(flags.model, /*needs_chat_template=*/false);

@@ -28,7 +28,7 @@ void IoGate::close() {
 void Exchange::send(HttpResponse response) {
   if (gone_ || phase_ != Phase::waiting) return;
   HeadStyle style{.close = !keep_alive(), .request_id = setup_.request_id};
-  if (response.status == 204) style.body = BodyKind::none;
+  if (response.status == 204 || response.status == 304) style.body = BodyKind::none;
   status_ = response.status;
   append_headers(response);
   unsent_ = render_head(response, style);

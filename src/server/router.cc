@@ -98,7 +98,7 @@ void Router::handle(std::shared_ptr<const HttpRequest> request,
   if (found.allowed.empty()) {
     throw ApiError(404,
                    "there is nothing at " + sanitize_token(request->path(), 200) +
-                       "; GET / lists what there is",
+                       "; GET /routes lists what there is",
                    "", "unknown_url");
   }
   HttpResponse response;

@@ -14,6 +14,7 @@
 #include "server/http_text.h"
 #include "server/key_file.h"
 #include "server/openai.h"
+#include "server/page.h"
 #include "server/router.h"
 #include "server/telemetry_routes.h"
 #include "server/text_workers.h"
@@ -193,7 +194,7 @@ std::vector<Route> Server::State::make_routes() {
                    "id", "response_not_found");
   };
   std::vector<Route> routes = {
-      {"GET", "/", "this page", [this](const Call& call) { call.reply->send(index()); },
+      {"GET", "/routes", "this list", [this](const Call& call) { call.reply->send(index()); },
        Scope::none},
       probe("/health", "200 while the server can answer, else 503", &State::require_ready, well),
       probe("/ping", "the same, as SageMaker asks", &State::require_ready, well),
@@ -234,6 +235,7 @@ std::vector<Route> Server::State::make_routes() {
       {"POST", "/v1/messages/count_tokens", "the tokens of such a conversation",
        count_tokens(Dialect::anthropic)},
   };
+  for (Route& route : page_routes(options.page)) routes.push_back(std::move(route));
   for (Route& route : databricks_routes(services, [this] { refuse_if_unfit(); })) {
     routes.push_back(std::move(route));
   }

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,7 @@
 #include "server/api_keys.h"
 #include "server/bound_port.h"
 #include "server/cors.h"
+#include "server/page.h"
 #include "server/safety.h"
 #include "telemetry/telemetry.h"
 #include "text/chat_template.h"
@@ -30,6 +32,8 @@ struct ServerOptions {
   std::string system_fingerprint;        // empty: null in answers
   std::string tokenizer_config;          // JSON, for /tokenizer_info; empty: 404
   std::string trial_program;             // tries clients' grammars (text/grammar_trial.h); required
+
+  std::span<const PageFile> page = {};  // none: / is a 404
 
   ApiKeys keys = {};          // none, and no file: everybody may use it
   std::string key_file = {};  // with more of them (key_file.h); empty: none

@@ -42,7 +42,7 @@ TestAnswer ask(FakeServer& server, const std::string& method, const std::string&
 
 TEST(ApiKeys, EveryRouteWantsOneButHealthAndTheIndex) {
   FakeServer server(with_keys());
-  std::istringstream index(ask(server, "GET", "/", kRight).body);
+  std::istringstream index(ask(server, "GET", "/routes", kRight).body);
   std::string line;
   std::getline(index, line);
   std::getline(index, line);
@@ -60,7 +60,7 @@ TEST(ApiKeys, EveryRouteWantsOneButHealthAndTheIndex) {
     ++n_routes;
   }
   EXPECT_GT(n_routes, 12);
-  EXPECT_EQ(open, (std::set<std::string>{"/", "/health", "/livez", "/ping", "/readyz",
+  EXPECT_EQ(open, (std::set<std::string>{"/health", "/livez", "/ping", "/readyz", "/routes",
                                          "/v1/health/live", "/v1/health/ready"}));
   EXPECT_EQ(ask(server, "GET", "/nothing-here", "").status, 401);
   EXPECT_EQ(ask(server, "DELETE", "/v1/models", "").status, 401);
@@ -98,7 +98,7 @@ TEST(ApiKeys, ARequestIsRefusedBeforeItsBodyIsRead) {
 
 TEST(ApiKeys, WhatNeedsNoKeyReadsNoBody) {
   FakeServer server(with_keys());
-  for (const char* what : {"GET /health", "HEAD /livez", "GET /", "OPTIONS /v1/models"}) {
+  for (const char* what : {"GET /health", "HEAD /livez", "GET /routes", "OPTIONS /v1/models"}) {
     for (const char* body : {"Content-Length: 5000", "Transfer-Encoding: chunked"}) {
       TestClient client(server.port);
       client.send(std::string(what) + " HTTP/1.1\r\nHost: t\r\n" + body + "\r\n\r\n");

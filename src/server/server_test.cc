@@ -349,7 +349,7 @@ TEST(Server, InsistsOnTheContentTypeThatPagesOfOthersCannotSend) {
 
 TEST(Server, DescribesItself) {
   FakeServer server;
-  TestAnswer index = server.get("/");
+  TestAnswer index = server.get("/routes");
   EXPECT_NE(index.body.find("/v1/chat/completions"), std::string::npos);
   EXPECT_EQ(server.get("/health").body, R"({"status":"ok"})");
   EXPECT_EQ(server.get("/version").body, R"({"version":"1.2.3"})");

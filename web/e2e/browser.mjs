@@ -1,0 +1,76 @@
+// Debian's Chromium, and pages that fail a test by what they do behind its back: asking another
+// origin, breaking the Content-Security-Policy, throwing.
+import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
+import path from "node:path";
+import { chromium } from "playwright-core";
+
+import { root } from "./server.mjs";
+
+export const output = path.join(root, "build/web/e2e");
+mkdirSync(output, { recursive: true });
+
+export function launch() {
+  const executablePath = process.env.DBRX_CHROMIUM ?? "/usr/bin/chromium";
+  return chromium.launch({ executablePath, args: ["--no-sandbox"] });
+}
+
+// expected: complaints of the browser's console that belong to the test.
+export async function openPage(browser, url, { expected = /^$/, ...options } = {}) {
+  const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(30_000);
+  const troubles = [];
+  const foreign = [];
+  await context.route((address) => !["blob:", "data:"].includes(address.protocol) && address.origin !== new URL(url).origin, (route) => {
+    foreign.push(route.request().url());
+    return route.abort();
+  });
+  page.on("pageerror", (error) => troubles.push(String(error.stack)));
+  page.on("console", (message) => {
+    if (message.type() === "error" && !expected.test(message.text())) troubles.push(message.text());
+  });
+  await page.addInitScript(() => {
+    globalThis.violations = [];
+    addEventListener("securitypolicyviolation", (event) => globalThis.violations.push(`${event.violatedDirective} ${event.blockedURI}`));
+  });
+  await page.goto(url);
+  await page.getByRole("textbox", { name: "Message", exact: true }).waitFor();
+  const close = async () => {
+    assert.deepEqual(await page.evaluate(() => globalThis.violations), []);
+    await context.close();
+    assert.deepEqual(troubles, []);
+    assert.deepEqual(foreign, []);
+  };
+  return { page, close };
+}
+
+export async function screenshot(page, name) {
+  await page.screenshot({ path: path.join(output, `${name}.png`) });
+}
+
+// Asks in the chat, and waits for the whole answer. Returns its text.
+export async function ask(page, text) {
+  const before = await page.locator(".message.assistant").count();
+  await page.getByRole("textbox", { name: "Message", exact: true }).fill(text);
+  await page.keyboard.press("Enter");
+  const answer = page.locator(".message.assistant").nth(before);
+  await answer.locator(".answer[aria-busy=false]").waitFor();
+  return answer.locator(".answer").innerText();
+}
+
+// Sets one parameter of the settings beside the chat by its label.
+export async function set(page, label, value) {
+  const field = page.getByRole("textbox", { name: label, exact: true });
+  if (!(await field.isVisible())) await openGroups(page);
+  await field.fill(value);
+}
+
+export async function openGroups(page) {
+  const closed = page.locator("details.group:not([open]) > summary");
+  while (await closed.count()) await closed.first().click();
+}
+
+export async function goTo(page, name) {
+  await page.getByRole("navigation", { name: "Pages" }).getByRole("link", { name, exact: true }).click();
+}

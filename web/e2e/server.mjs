@@ -1,0 +1,39 @@
+// A real server on the default model, for the tests to drive and to kill.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import path from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../..");
+const binary = process.env.DBRX_BINARY ?? path.join(root, "build/release/dbrx");
+const model = process.env.DBRX_MODEL ?? path.join(root, "models/dbrx-nano");
+
+const running = new Set();
+
+// Also those of tests that failed.
+export function killAll() {
+  for (const child of running) child.kill("SIGKILL");
+}
+
+// Listens on `port` (0: any free one); further flags as `dbrx serve` has them.
+export async function startServer(port = 0, ...flags) {
+  const child = spawn(binary, ["serve", "--model", model, "--port", String(port), ...flags]);
+  running.add(child);
+  child.on("exit", () => running.delete(child));
+  const log = [];
+  createInterface({ input: child.stderr }).on("line", (line) => log.push(line));
+  let url;
+  for await (const line of createInterface({ input: child.stdout })) {
+    url = line.match(/http:\/\/127\.0\.0\.1:\d+/)?.[0];
+    if (url) break;
+  }
+  assert.ok(url, `the server printed no URL; its log:\n${log.join("\n")}`);
+  const end = async (signal) => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    child.kill(signal);
+    await once(child, "exit");
+  };
+  return { url, port: Number(new URL(url).port), log, stop: () => end("SIGTERM"), kill: () => end("SIGKILL") };
+}

@@ -1,0 +1,16 @@
+import { defineConfig } from "vitest/config";
+
+// The page is made in build/web, where CMake takes it from. Nothing may be inlined: the server's
+// Content-Security-Policy is default-src 'self', and data: URLs are not of its origin.
+export default defineConfig({
+  esbuild: { jsx: "automatic", jsxImportSource: "preact" },
+  build: {
+    outDir: "../build/web/dist",
+    emptyOutDir: true,
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    target: "es2022",
+  },
+  server: { proxy: Object.fromEntries(["/v1", "/dbrx", "/health", "/tokenize"].map((path) => [path, "http://127.0.0.1:8000"])) },
+  test: { include: ["src/**/*.test.ts"], environment: "node" },
+});
