@@ -8,24 +8,10 @@
 #include "engine/engine.h"
 #include "engine/fake_model.h"
 #include "engine/test_client.h"
+#include "engine/test_rig.h"
 
 namespace dbrx {
 namespace {
-
-struct Rig {
-  explicit Rig(const EngineOptions& options = {})
-      : engine(context, model, &test_tokenizer(), options) {}
-
-  Context context{Isa::scalar, 1};
-  FakeModel model{kTestVocab};
-  Engine engine;
-};
-
-Call long_call(int64_t n_prompt = 3, int64_t max_tokens = 200) {
-  Call call = make_call(std::vector<int32_t>(static_cast<size_t>(n_prompt), 5), max_tokens);
-  call->stop.ignore_eos = true;
-  return call;
-}
 
 void expect_cancelled(const Call& call, size_t n_tokens) {
   ASSERT_TRUE(call.answer->ended);

@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include "engine/engine.h"
-#include "engine/fake_model.h"
 #include "engine/test_client.h"
+#include "engine/test_rig.h"
 
 namespace dbrx {
 namespace {
@@ -16,22 +16,13 @@ std::vector<int32_t> text(int64_t n, int32_t first = 0) {
   return ids;
 }
 
-struct Rig {
-  explicit Rig(const EngineOptions& options = {})
-      : engine(context, model, &test_tokenizer(), options) {}
-
-  // Rows that the model computes until nothing is left.
-  int64_t rows_of(const Call& call) {
-    const int64_t before = model.n_rows();
-    submit(engine, call);
-    finish_all(engine);
-    return model.n_rows() - before;
-  }
-
-  Context context{Isa::scalar, 1};
-  FakeModel model{kTestVocab};
-  Engine engine;
-};
+// Rows that the model computes until nothing is left.
+int64_t rows_of(Rig& rig, const Call& call) {
+  const int64_t before = rig.model.n_rows();
+  submit(rig.engine, call);
+  finish_all(rig.engine);
+  return rig.model.n_rows() - before;
+}
 
 Call call_of(std::vector<int32_t> prompt, int64_t max_tokens = 5) {
   Call call = make_call(std::move(prompt), max_tokens);
@@ -44,16 +35,16 @@ Call call_of(std::vector<int32_t> prompt, int64_t max_tokens = 5) {
 Call uncached(const Call& call) {
   Rig rig({.prefix_cache = false});
   Call alone = copy(call);
-  rig.rows_of(alone);
+  rows_of(rig, alone);
   return alone;
 }
 
 TEST(EnginePrefix, a_prompt_seen_before_costs_its_last_rows_only_and_answers_the_same) {
   Rig rig;
   const Call first = call_of(text(200));
-  EXPECT_EQ(rig.rows_of(first), 204);
+  EXPECT_EQ(rows_of(rig, first), 204);
   const Call second = copy(first);
-  EXPECT_EQ(rig.rows_of(second), 204 - 192);
+  EXPECT_EQ(rows_of(rig, second), 204 - 192);
   EXPECT_EQ(first.answer->usage.cached_tokens, 0);
   EXPECT_EQ(second.answer->usage.cached_tokens, 192);
   expect_same(*first.answer, *second.answer);
@@ -70,54 +61,54 @@ TEST(EnginePrefix, what_gave_no_number_is_found_by_nobody) {
     logits[100] = std::nanf("");
   };
   const Call bad = call_of(text(200));
-  rig.rows_of(bad);
+  rows_of(rig, bad);
   EXPECT_EQ(bad.answer->only().finish, FinishReason::error);
   EXPECT_EQ(rig.engine.stats().cached_blocks, 0);
   rig.model.script = nullptr;
   const Call good = copy(bad);
-  EXPECT_EQ(rig.rows_of(good), 204);
+  EXPECT_EQ(rows_of(rig, good), 204);
   expect_same(*good.answer, *uncached(good).answer);
 }
 
 TEST(EnginePrefix, the_last_token_is_always_computed) {
   Rig rig;
-  EXPECT_EQ(rig.rows_of(call_of(text(128), 1)), 128);
+  EXPECT_EQ(rows_of(rig, call_of(text(128), 1)), 128);
   const Call again = call_of(text(128), 1);
-  EXPECT_EQ(rig.rows_of(again), 64);
+  EXPECT_EQ(rows_of(rig, again), 64);
   EXPECT_EQ(again.answer->usage.cached_tokens, 64);
-  EXPECT_EQ(rig.rows_of(call_of(text(129), 1)), 1);
+  EXPECT_EQ(rows_of(rig, call_of(text(129), 1)), 1);
 }
 
 TEST(EnginePrefix, a_found_prompt_answers_after_one_step) {
   Rig rig({.max_batched_tokens = 70});
-  rig.rows_of(call_of(text(900)));
+  rows_of(rig, call_of(text(900)));
   const int64_t before = rig.model.n_steps();
-  rig.rows_of(call_of(text(900), 1));
+  rows_of(rig, call_of(text(900), 1));
   EXPECT_EQ(rig.model.n_steps() - before, 1);
 }
 
 TEST(EnginePrefix, an_answer_is_found_as_part_of_the_next_prompt) {
   Rig rig;
   const Call turn = call_of(text(100), 100);
-  rig.rows_of(turn);
+  rows_of(rig, turn);
   std::vector<int32_t> longer = turn->prompt;
   for (const int32_t id : turn.answer->only().ids()) longer.push_back(id);
   longer.push_back(1);
   const Call next = call_of(longer);
-  rig.rows_of(next);
+  rows_of(rig, next);
   EXPECT_EQ(next.answer->usage.cached_tokens, 192);
   expect_same(*next.answer, *uncached(next).answer);
 }
 
 TEST(EnginePrefix, a_text_that_differs_anywhere_is_not_found_behind_the_difference) {
   Rig rig({.kv_blocks = 64});
-  rig.rows_of(call_of(text(300)));
+  rows_of(rig, call_of(text(300)));
   for (const auto& [changed, expected] :
        std::vector<std::pair<size_t, int64_t>>{{0, 0}, {63, 0}, {64, 64}, {130, 128}, {299, 256}}) {
     std::vector<int32_t> prompt = text(300);
     prompt[changed] = 256;
     const Call call = call_of(prompt);
-    rig.rows_of(call);
+    rows_of(rig, call);
     EXPECT_EQ(call.answer->usage.cached_tokens, expected) << changed;
     expect_same(*call.answer, *uncached(call).answer);
   }
@@ -140,12 +131,12 @@ TEST(EnginePrefix, sequences_that_run_share_their_blocks) {
 
 TEST(EnginePrefix, the_least_recently_used_blocks_are_given_up_first) {
   Rig rig({.max_context = 512, .kv_blocks = 8});
-  rig.rows_of(call_of(text(200, 1), 1));
-  rig.rows_of(call_of(text(200, 2), 1));
-  EXPECT_EQ(rig.rows_of(call_of(text(200, 1), 1)), 8);  // now the younger one
-  rig.rows_of(call_of(text(300, 3), 1));
-  EXPECT_EQ(rig.rows_of(call_of(text(200, 1), 1)), 8);
-  EXPECT_GT(rig.rows_of(call_of(text(200, 2), 1)), 8);
+  rows_of(rig, call_of(text(200, 1), 1));
+  rows_of(rig, call_of(text(200, 2), 1));
+  EXPECT_EQ(rows_of(rig, call_of(text(200, 1), 1)), 8);  // now the younger one
+  rows_of(rig, call_of(text(300, 3), 1));
+  EXPECT_EQ(rows_of(rig, call_of(text(200, 1), 1)), 8);
+  EXPECT_GT(rows_of(rig, call_of(text(200, 2), 1)), 8);
 }
 
 TEST(EnginePrefix, an_evicted_sequence_finds_what_is_left_of_its_blocks) {
@@ -173,10 +164,10 @@ TEST(EnginePrefix, blocks_of_a_step_that_failed_are_not_found) {
     return rig.model.n_steps() == 2 ? StepResult::device_error : StepResult::ok;
   };
   const Call failed = call_of(text(300));
-  rig.rows_of(failed);
+  rows_of(rig, failed);
   EXPECT_EQ(failed.answer->only().finish, FinishReason::error);
   const Call again = call_of(text(300));
-  rig.rows_of(again);
+  rows_of(rig, again);
   EXPECT_EQ(again.answer->usage.cached_tokens, 64);  // of the first step
   expect_same(*again.answer, *uncached(again).answer);
 }
@@ -208,26 +199,26 @@ TEST(EnginePrefix, choices_of_a_short_prompt_start_together) {
 
 TEST(EnginePrefix, rows_whose_logprobs_or_experts_are_wanted_are_computed) {
   Rig rig;
-  rig.rows_of(call_of(text(200)));
+  rows_of(rig, call_of(text(200)));
   const Call scored = call_of(text(200));
   scored->prompt_logprobs = 1;
   const Call routed = call_of(text(200));
   routed->routed_experts = true;
   for (const Call& call : {scored, routed}) {
-    EXPECT_EQ(rig.rows_of(call), 204);
+    EXPECT_EQ(rows_of(rig, call), 204);
     EXPECT_EQ(call.answer->usage.cached_tokens, 0);
     expect_same(*call.answer, *uncached(call).answer);
   }
   EXPECT_EQ(rig.engine.stats().prefix_queries, 200);
   const Call plain = call_of(text(200));
-  EXPECT_EQ(rig.rows_of(plain), 12);
+  EXPECT_EQ(rows_of(rig, plain), 12);
 }
 
 TEST(EnginePrefix, is_off_when_told_so) {
   Rig rig({.prefix_cache = false});
   for (int i = 0; i < 2; ++i) {
     const Call call = call_of(text(200));
-    EXPECT_EQ(rig.rows_of(call), 204);
+    EXPECT_EQ(rows_of(rig, call), 204);
     EXPECT_EQ(call.answer->usage.cached_tokens, 0);
   }
   EXPECT_EQ(rig.engine.stats().cached_blocks, 0);

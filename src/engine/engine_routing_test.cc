@@ -7,8 +7,8 @@
 
 #include "base/error.h"
 #include "engine/engine.h"
-#include "engine/fake_model.h"
 #include "engine/test_client.h"
+#include "engine/test_rig.h"
 #include "tensor/safetensors.h"
 
 namespace dbrx {
@@ -97,24 +97,15 @@ TEST(EngineRouting, of_an_answer_is_what_the_model_says_of_the_whole_text) {
             by_token(layers, static_cast<size_t>(config.top_k)));
 }
 
-struct Rig {
-  explicit Rig(const EngineOptions& options = {})
-      : engine(context, model, &test_tokenizer(), options) {}
-
-  // Numbers of a token.
-  size_t width() const { return static_cast<size_t>(model.config().n_layers * 2); }
-
-  Context context{Isa::scalar, 2};
-  FakeModel model{kTestVocab};
-  Engine engine;
-};
+// Numbers of a token.
+size_t width_of(const Rig& rig) { return static_cast<size_t>(rig.model.config().n_layers * 2); }
 
 TEST(EngineRouting, comes_with_each_chunk_of_the_prompt_and_each_token) {
-  Rig rig({.max_batched_tokens = 20});
+  Rig rig({.max_batched_tokens = 20}, /*n_threads=*/2);
   const Call call = routed_call(std::vector<int32_t>(50, 7), 3);
   std::vector<size_t> n_tokens;
   call->sink = [&](Event&& event) {
-    n_tokens.push_back(event.routed_experts.size() / rig.width());
+    n_tokens.push_back(event.routed_experts.size() / width_of(rig));
     receive(*call.answer, *call, event);
   };
   submit(rig.engine, call);
@@ -123,17 +114,17 @@ TEST(EngineRouting, comes_with_each_chunk_of_the_prompt_and_each_token) {
 }
 
 TEST(EngineRouting, of_a_prompt_without_an_answer_is_complete) {
-  Rig rig({.max_batched_tokens = 20});
+  Rig rig({.max_batched_tokens = 20}, /*n_threads=*/2);
   const Call call = routed_call(std::vector<int32_t>(50, 7), 0);
   call->prompt_logprobs = 0;
   submit(rig.engine, call);
   finish_all(rig.engine);
-  EXPECT_EQ(call.answer->only().routed_experts.size(), 50 * rig.width());
+  EXPECT_EQ(call.answer->only().routed_experts.size(), 50 * width_of(rig));
 }
 
 TEST(EngineRouting, is_the_same_after_evictions_and_in_any_company) {
   const auto run = [](const EngineOptions& options, int company, int64_t* n_preemptions) {
-    Rig rig(options);
+    Rig rig(options, /*n_threads=*/2);
     std::vector<Call> others;
     for (int i = 0; i < company; ++i) {
       others.push_back(make_call(std::vector<int32_t>(static_cast<size_t>(50 + i), i), 100));

@@ -53,7 +53,8 @@ void Completion::classify_input(Requests&& requests) {
     });
   };
   const auto texts = std::make_shared<Classification>(
-      services_, input_to_classify(services_, request_), std::move(done));
+      services_, input_to_classify(services_, request_), std::move(done),
+      [self = shared_from_this()] { self->lost_ = true; });
   if (texts->is_empty()) return answer_classified(requests, {});
   classify(texts, /*beyond_bound=*/false);
 }
@@ -108,10 +109,10 @@ void Completion::classify_output(int32_t index, const std::string& text) {
         self->answer_held(index, std::move(result));
       });
     };
-    classify(
-        std::make_shared<Classification>(
-            services_, std::vector<TextToClassify>{{{.of_output = true}, text}}, std::move(done)),
-        /*beyond_bound=*/true);
+    classify(std::make_shared<Classification>(
+                 services_, std::vector<TextToClassify>{{{.of_output = true}, text}},
+                 std::move(done), [self = shared_from_this()] { self->lost_ = true; }),
+             /*beyond_bound=*/true);
   } catch (...) {
     reply_->post([self = shared_from_this(), error = current_api_error(head_.id)] {
       if (!self->done_) self->fail(error);

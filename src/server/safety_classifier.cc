@@ -216,10 +216,11 @@ std::vector<TextToClassify> input_to_classify(const Services& services,
 }
 
 Classification::Classification(const Services& services, const std::vector<TextToClassify>& texts,
-                               Done done)
+                               Done done, std::function<void()> lost)
     : engine_(services.engine),
       classifier_(services.classifier.classifier),
-      done_(std::move(done)) {
+      done_(std::move(done)),
+      lost_(std::move(lost)) {
   const size_t size = services.classifier.window;
   for (const TextToClassify& text : texts) {
     if (text.text.empty()) continue;
@@ -248,6 +249,7 @@ void Classification::cancel() {
 SubmitResult Classification::submit_next(bool beyond_bound) {
   const std::shared_ptr<Request> request = std::move(windows_.front().request);
   request->sink = [self = shared_from_this()](Event&& event) { self->receive(event); };
+  request->lost = [self = shared_from_this()] { self->lost_(); };
   {
     const std::lock_guard lock(mutex_);
     running_ = request;

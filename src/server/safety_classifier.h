@@ -72,11 +72,13 @@ class Classification : public std::enable_shared_from_this<Classification> {
     bool blocked = false;
     std::string error;  // the classifier failed: nothing is known of the texts
   };
-  // Called once, by the engine's thread; must not block or throw.
+  // Called once, by the engine's thread; must not block.
   using Done = std::function<void(Result&&)>;
 
-  // Tokenizes: for text workers. Throws Error or ApiError.
-  Classification(const Services& services, const std::vector<TextToClassify>& texts, Done done);
+  // Tokenizes: for text workers. Throws Error or ApiError. `lost` is called instead of `done` when
+  // memory was too short for it: Request::lost.
+  Classification(const Services& services, const std::vector<TextToClassify>& texts, Done done,
+                 std::function<void()> lost);
 
   // Nothing to ask: start() is not for it.
   bool is_empty() const { return windows_.empty(); }
@@ -101,6 +103,7 @@ class Classification : public std::enable_shared_from_this<Classification> {
   Engine& engine_;
   std::shared_ptr<const SafetyClassifier> classifier_;
   Done done_;
+  std::function<void()> lost_;
 
   // The engine thread's, once started.
   std::deque<Window> windows_;  // in front the one that is asked about
