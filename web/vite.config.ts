@@ -11,6 +11,13 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     target: "es2022",
   },
-  server: { proxy: Object.fromEntries(["/v1", "/dbrx", "/health", "/tokenize"].map((path) => [path, "http://127.0.0.1:8000"])) },
-  test: { include: ["src/**/*.test.ts"], environment: "node" },
+  server: {
+    host: "127.0.0.1", // "localhost" is unknown where there is no /etc/hosts
+    proxy: Object.fromEntries(["/v1", "/dbrx", "/health", "/tokenize"].map((path) => [path, "http://127.0.0.1:8000"])),
+  },
+  test: {
+    include: ["src/**/*.test.ts"],
+    environment: "node",
+    poolOptions: { forks: { execArgv: ["--experimental-global-webcrypto"] } }, // Node 18 has no crypto without
+  },
 });

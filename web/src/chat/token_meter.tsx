@@ -22,7 +22,8 @@ export function TokenMeter({ draft }: { draft: string }) {
     if (!isReady) return;
     const controller = new AbortController();
     const timer = setTimeout(async () => {
-      const messages = history(conversation.value, last);
+      // What is shown by now: another conversation may have been opened since this was rendered.
+      const messages = history(conversation.value, shown.value.at(-1)?.id ?? null);
       if (draft.trim()) messages.push({ role: "user", content: draft });
       if (system.trim()) messages.unshift({ role: "system", content: system.trim() });
       try {
