@@ -336,7 +336,10 @@ Connection::Task<> Connection::write_answer() {
 
 Connection::Task<bool> Connection::write_unsent() {
   std::string data = exchange_->take_unsent();
-  size_t written = 0;
+  // A socket mostly has room, and then neither a deadline nor a wait is needed.
+  error_code failed;
+  size_t written = stream_.write_at_once(asio::buffer(data), failed);
+  if (failed) co_return false;
   while (written < data.size()) {
     // The deadline is for progress, not for the whole: large answers to slow lines are fine.
     deadline_.start(hub_.options.write_timeout);

@@ -1,6 +1,7 @@
 // One socket, with TLS or without, as an AsyncStream of Asio's. Included by http*.cc only.
 #pragma once
 
+#include <boost/asio/error.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/stream.hpp>
@@ -24,6 +25,8 @@ class TlsStream {
   TlsStream(Socket socket, std::shared_ptr<boost::asio::ssl::context> context)
       : socket_(std::move(socket)), context_(std::move(context)) {
     if (context_) tls_.emplace(socket_, *context_);
+    boost::system::error_code ignored;  // of a socket that is gone already, which a read tells
+    socket_.non_blocking(true, ignored);
   }
 
   Socket& socket() { return socket_; }
@@ -49,6 +52,16 @@ class TlsStream {
   auto async_write_some(const Buffers& buffers, Token&& token) {
     if (tls_) return tls_->async_write_some(buffers, std::forward<Token>(token));
     return socket_.async_write_some(buffers, std::forward<Token>(token));
+  }
+
+  // Writes what goes without waiting, and returns how much that was: nothing with TLS, whose
+  // records cannot be begun and left.
+  template <typename Buffers>
+  size_t write_at_once(const Buffers& buffers, boost::system::error_code& ec) {
+    if (tls_) return 0;
+    const size_t n = socket_.write_some(buffers, ec);
+    if (ec == boost::asio::error::would_block) ec = {};
+    return n;
   }
 
  private:
