@@ -336,6 +336,7 @@ Connection::Task<> Connection::write_answer() {
 
 Connection::Task<bool> Connection::write_unsent() {
   std::string data = exchange_->take_unsent();
+  last_write_ = asio::steady_timer::clock_type::now();
   // A socket mostly has room, and then neither a deadline nor a wait is needed.
   error_code failed;
   size_t written = stream_.write_at_once(asio::buffer(data), failed);
@@ -356,13 +357,12 @@ Connection::Task<bool> Connection::write_unsent() {
 
 // Returns when woken. Adds the keep-alive text after a while without news on an open stream.
 Connection::Task<> Connection::wait_for_wake(bool streaming) {
-  if (streaming) {
-    wake_.expires_after(hub_.options.ping_interval);
-  } else {
-    wake_.expires_at(asio::steady_timer::time_point::max());
-  }
+  using Time = asio::steady_timer::time_point;
+  // Moved when it went off too early, not for each chunk.
+  const Time due = streaming ? last_write_ + hub_.options.ping_interval : Time::max();
+  if (wake_.expiry() > due || wake_.expiry() <= Time::clock::now()) wake_.expires_at(due);
   auto [ec] = co_await wake_.async_wait(kAwait);
-  if (!ec && streaming) exchange_->ping();
+  if (!ec && streaming && Time::clock::now() >= due) exchange_->ping();
 }
 
 // Reads while an answer is in progress, since only reading tells that the client has left. What
