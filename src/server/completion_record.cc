@@ -36,19 +36,32 @@ size_t bytes_of(const CompletionRequest& request) {
   return n;
 }
 
+std::string ids_json(const std::vector<int32_t>& ids) {
+  std::string text = "[";
+  for (const int32_t id : ids) {
+    if (text.size() > 1) text += ',';
+    text += std::to_string(id);
+  }
+  return text + "]";
+}
+
 // As the model gets them: what the filters mask is masked.
 std::string input_json(const CompletionRequest& request) {
-  json::array input;
+  std::string input = "[";
+  const auto add = [&](const std::string& item) {
+    if (input.size() > 1) input += ',';
+    input += item;
+  };
   for (const ChatMessage& message : request.messages) {
-    input.push_back(json::object{{"role", json::string(message.role)},
-                                 {"content", json::string(message.content)}});
+    add(json::serialize(json::object{{"role", json::string(message.role)},
+                                     {"content", json::string(message.content)}}));
   }
   for (const Prompt& prompt : request.prompts) {
     const auto* text = std::get_if<std::string>(&prompt);
-    input.push_back(text ? json::value(json::string(*text))
-                         : json::value_from(std::get<std::vector<int32_t>>(prompt)));
+    add(text ? json::serialize(json::string(*text))
+             : ids_json(std::get<std::vector<int32_t>>(prompt)));
   }
-  return json::serialize(input);
+  return input + "]";
 }
 
 }  // namespace
