@@ -362,7 +362,9 @@ Connection::Task<> Connection::wait_for_wake(bool streaming) {
   const Time due = streaming ? last_write_ + hub_.options.ping_interval : Time::max();
   if (wake_.expiry() > due || wake_.expiry() <= Time::clock::now()) wake_.expires_at(due);
   auto [ec] = co_await wake_.async_wait(kAwait);
-  if (!ec && streaming && Time::clock::now() >= due) exchange_->ping();
+  if (ec || !streaming || Time::clock::now() < due) co_return;
+  last_write_ = Time::clock::now();  // also where nothing may be written: an answer to HEAD
+  exchange_->ping();
 }
 
 // Reads while an answer is in progress, since only reading tells that the client has left. What
