@@ -1,34 +1,21 @@
 // The server as the official Node SDK sees it. Nothing here depends on what the model says.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import path from "node:path";
-import { createInterface } from "node:readline";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 
 import OpenAI from "openai";
 
-const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../..");
-const binary = process.env.DBRX_BINARY ?? path.join(root, "build/release/dbrx");
-const modelDir = process.env.DBRX_MODEL ?? path.join(root, "models/dbrx-nano");
+import { startServer } from "./server.mjs";
+
 const messages = [{ role: "user", content: "Say hello to the world." }];
 
-const log = []; // the server's lines
 let server;
 let client;
 let model;
 
 before(async () => {
-  server = spawn(binary, ["serve", "--model", modelDir, "--port", "0"]);
-  createInterface({ input: server.stderr }).on("line", (line) => log.push(line));
-  let url;
-  for await (const line of createInterface({ input: server.stdout })) {
-    url = line.match(/http:\/\/127\.0\.0\.1:\d+/)?.[0];
-    if (url) break;
-  }
-  assert.ok(url, `the server printed no URL; its log:\n${log.join("\n")}`);
-  client = new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0, timeout: 60_000 });
+  server = await startServer();
+  client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "none", maxRetries: 0, timeout: 60_000 });
   model = (await client.models.list()).data[0].id;
 });
 
@@ -39,10 +26,7 @@ async function until(condition) {
 }
 
 after(async () => {
-  if (!server || server.exitCode !== null) return;
-  const ended = new Promise((resolve) => server.once("exit", resolve));
-  server.kill("SIGTERM");
-  assert.equal(await ended, 0);
+  if (server) assert.equal(await server.stop(), 0);
 });
 
 test("a chat completes", async () => {
@@ -283,7 +267,7 @@ test("an abort in mid-stream ends it for both sides", async () => {
     if (++n_chunks === 100) controller.abort();
   }
   assert.ok(n_chunks >= 100);
-  await until(() => log.some((line) => line.includes("aborted-1") && / 499 /.test(line)));
+  await until(() => server.log.some((line) => line.includes("aborted-1") && / 499 /.test(line)));
   await assert.rejects(
     client.completions.create({ model, prompt: "x", max_tokens: 1 }, { signal: controller.signal }),
     OpenAI.APIUserAbortError,

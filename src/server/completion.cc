@@ -104,6 +104,10 @@ bool Completion::end_if_hopeless(bool engine_stalled) {
   return done_;
 }
 
+std::function<void()> Completion::lose() {
+  return [self = shared_from_this()] { self->lost_ = true; };
+}
+
 // Any thread.
 void Completion::cancel() {
   aborted_ = true;
@@ -144,7 +148,7 @@ Completion::Requests Completion::prepare() {
     request.sink = [self = shared_from_this(), i](Event&& event) {
       self->receive(i, std::move(event));
     };
-    request.lost = [self = shared_from_this()] { self->lost_ = true; };
+    request.lost = lose();
     usage_.push_back({.prompt_tokens = static_cast<int64_t>(request.prompt.size())});
     Choice choice;
     if (!request.prompt.empty()) choice.answer.prompt.emplace_back().id = request.prompt.front();

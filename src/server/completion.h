@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -66,6 +67,7 @@ class Completion : public std::enable_shared_from_this<Completion> {
   void parse(const CompletionRoute& route, std::string_view body);
   void require_priority() const;
   Requests prepare();
+  std::function<void()> lose();  // for Request::lost
   void reserve(const Requests& requests);
   void settle();
   void submit(const Requests& requests);

@@ -36,30 +36,29 @@ size_t bytes_of(const CompletionRequest& request) {
   return n;
 }
 
+// To a list that begins with its bracket.
+void add_item(std::string& list, const std::string& item) {
+  if (list.size() > 1) list += ',';
+  list += item;
+}
+
 std::string ids_json(const std::vector<int32_t>& ids) {
-  std::string text = "[";
-  for (const int32_t id : ids) {
-    if (text.size() > 1) text += ',';
-    text += std::to_string(id);
-  }
-  return text + "]";
+  std::string list = "[";
+  for (const int32_t id : ids) add_item(list, std::to_string(id));
+  return list + "]";
 }
 
 // As the model gets them: what the filters mask is masked.
 std::string input_json(const CompletionRequest& request) {
   std::string input = "[";
-  const auto add = [&](const std::string& item) {
-    if (input.size() > 1) input += ',';
-    input += item;
-  };
   for (const ChatMessage& message : request.messages) {
-    add(json::serialize(json::object{{"role", json::string(message.role)},
-                                     {"content", json::string(message.content)}}));
+    add_item(input, json::serialize(json::object{{"role", json::string(message.role)},
+                                                 {"content", json::string(message.content)}}));
   }
   for (const Prompt& prompt : request.prompts) {
     const auto* text = std::get_if<std::string>(&prompt);
-    add(text ? json::serialize(json::string(*text))
-             : ids_json(std::get<std::vector<int32_t>>(prompt)));
+    add_item(input, text ? json::serialize(json::string(*text))
+                         : ids_json(std::get<std::vector<int32_t>>(prompt)));
   }
   return input + "]";
 }

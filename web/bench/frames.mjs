@@ -5,7 +5,7 @@ import { createServer, request } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { goTo, launch, openPage } from "../e2e/browser.mjs";
-import { killAll, startServer } from "../e2e/server.mjs";
+import { killAll, startServer } from "../../scripts/clients/server.mjs";
 
 const rate = Number(process.argv[2] ?? 200);
 const kTokens = 1800;

@@ -5,7 +5,7 @@ import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { chromium } from "playwright-core";
 
-import { root } from "./server.mjs";
+import { root } from "../../scripts/clients/server.mjs";
 
 export const output = path.join(root, "build/web/e2e");
 mkdirSync(output, { recursive: true });

@@ -35,14 +35,19 @@ test("an answer streams, and stops when told to", async () => {
   await close();
 });
 
+// Once, to the end of the second answer.
+async function regenerate(page) {
+  await lastAnswer(page).getByRole("button", { name: "Regenerate" }).click();
+  await lastAnswer(page).getByLabel("Branch 2 of 2").waitFor();
+  await page.locator(".answer[aria-busy=false]").waitFor();
+}
+
 test("asking again, editing and branching lose nothing", async () => {
   const { page, close } = await open();
   await set(page, "Temperature", "2");
   await set(page, "Max tokens", "12");
   const first = await ask(page, "Tell me of the sea.");
-  await lastAnswer(page).getByRole("button", { name: "Regenerate" }).click();
-  await lastAnswer(page).getByLabel("Branch 2 of 2").waitFor();
-  await page.locator(".answer[aria-busy=false]").waitFor();
+  await regenerate(page);
   const second = await page.locator(".answer").innerText();
   assert.notEqual(first, second);
   await lastAnswer(page).getByRole("button", { name: "Previous branch" }).click();
@@ -75,9 +80,7 @@ test("the same seed gives the same answer, and the seed drawn can be kept", asyn
   const seed = await page.locator(".seed").innerText();
   await page.locator(".seed").click();
   assert.equal(`seed ${await page.getByRole("textbox", { name: "Seed" }).inputValue()}`, seed);
-  await lastAnswer(page).getByRole("button", { name: "Regenerate" }).click();
-  await lastAnswer(page).getByLabel("Branch 2 of 2").waitFor();
-  await page.locator(".answer[aria-busy=false]").waitFor();
+  await regenerate(page);
   assert.equal(await page.locator(".answer").innerText(), first);
   await close();
 });

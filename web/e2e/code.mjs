@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { promisify } from "node:util";
 
 import { ask, openPage, screenshot, set } from "./browser.mjs";
-import { root } from "./server.mjs";
+import { root } from "../../scripts/clients/server.mjs";
 import { shared } from "./shared.mjs";
 
 const run = promisify(execFile);

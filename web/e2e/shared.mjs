@@ -2,7 +2,7 @@
 import { after, before } from "node:test";
 
 import { launch } from "./browser.mjs";
-import { killAll, startServer } from "./server.mjs";
+import { killAll, startServer } from "../../scripts/clients/server.mjs";
 
 export const shared = { browser: null, server: null };
 

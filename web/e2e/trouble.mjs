@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { ask, goTo, openPage, screenshot } from "./browser.mjs";
-import { startServer } from "./server.mjs";
+import { startServer } from "../../scripts/clients/server.mjs";
 import { shared } from "./shared.mjs";
 
 test("a server that wants a key is given one, for this tab only", async () => {

@@ -30,10 +30,13 @@ export async function startServer(port = 0, ...flags) {
     if (url) break;
   }
   assert.ok(url, `the server printed no URL; its log:\n${log.join("\n")}`);
+  // Its exit status; null for one that was killed.
   const end = async (signal) => {
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    child.kill(signal);
-    await once(child, "exit");
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill(signal);
+      await once(child, "exit");
+    }
+    return child.exitCode;
   };
   return { url, port: Number(new URL(url).port), log, stop: () => end("SIGTERM"), kill: () => end("SIGKILL") };
 }
