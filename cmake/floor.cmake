@@ -1,6 +1,8 @@
-# dbrx_floor(name LIBS ... [TEST_LIBS ...] [TEST_MAIN file]): the library dbrx_<name> of src/<name>/**.cc, its test
-# binary test_<name> of *_test.cc and its benchmark binary bench_<name> of *_bench.cc. A floor's own name in LIBS means
-# its library. TEST_MAIN has the main function of the tests, if it is not GoogleTest's own. New files are found by name; the suffix of a kernel file is its compile flag.
+# dbrx_floor(name LIBS ... [TEST_LIBS ...] [TEST_MAIN file] [PRECOMPILE ...]): the library dbrx_<name> of
+# src/<name>/**.cc, its test binary test_<name> of *_test.cc and its benchmark binary bench_<name> of *_bench.cc. A
+# floor's own name in LIBS means its library. TEST_MAIN has the main function of the tests, if it is not GoogleTest's
+# own. PRECOMPILE are heavy headers that most files of the floor include. New files are found by name; the suffix of a
+# kernel file is its compile flag.
 # Without exceptions there is no reference to their personality routine, a weak symbol, in such an object.
 set(DBRX_FLAGS_avx2 -fno-exceptions -mavx2 -mfma -mf16c)
 set(DBRX_FLAGS_avx512 ${DBRX_FLAGS_avx2} -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni)
@@ -9,6 +11,15 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   list(APPEND DBRX_FLAGS_avx512 -Wno-maybe-uninitialized)
 endif()
 set(DBRX_FLAGS_amx ${DBRX_FLAGS_avx512} -mavx512bf16 -mamx-tile -mamx-int8 -mamx-bf16)
+
+# dbrx_precompile(target headers...): those headers and the usual ones of the standard library are compiled once for the
+# target. Its files still include what they use: the build with clang has no precompiled headers, and would not find it.
+function(dbrx_precompile target)
+  if(DBRX_PRECOMPILE)
+    target_precompile_headers(${target} PRIVATE <algorithm> <chrono> <functional> <map> <memory> <mutex> <optional>
+                              <set> <span> <string> <string_view> <utility> <variant> <vector> ${ARGN})
+  endif()
+endfunction()
 
 if(DBRX_TESTS)
   enable_testing()
@@ -20,7 +31,7 @@ if(DBRX_BENCH)
 endif()
 
 function(dbrx_floor name)
-  cmake_parse_arguments(arg "" "TEST_MAIN" "LIBS;TEST_LIBS" ${ARGN})
+  cmake_parse_arguments(arg "" "TEST_MAIN" "LIBS;TEST_LIBS;PRECOMPILE" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cc)
   set(tests ${sources})
   set(benches ${sources})
@@ -37,6 +48,9 @@ function(dbrx_floor name)
       target_link_libraries(dbrx_${name} PUBLIC ${lib})
     endif()
   endforeach()
+  if(arg_PRECOMPILE)
+    dbrx_precompile(dbrx_${name} ${arg_PRECOMPILE})
+  endif()
   foreach(isa avx2 avx512 amx)
     set(isa_sources ${sources})
     list(FILTER isa_sources INCLUDE REGEX "_${isa}\\.cc$")
@@ -46,6 +60,9 @@ function(dbrx_floor name)
 
   if(DBRX_TESTS AND tests)
     add_executable(test_${name} ${tests} ${arg_TEST_MAIN})
+    dbrx_precompile(test_${name} <gtest/gtest.h> ${arg_PRECOMPILE})
+    # The tests' own code is half of what is compiled, and none of what is tested.
+    target_compile_options(test_${name} PRIVATE $<$<CONFIG:Release>:-O1>)
     target_link_libraries(test_${name} PRIVATE dbrx_${name} ${arg_TEST_LIBS} GTest::gtest)
     if(NOT arg_TEST_MAIN)
       target_link_libraries(test_${name} PRIVATE GTest::gtest_main)

@@ -13,8 +13,8 @@ preset=${1:-release}
 [ $# -eq 0 ] || shift
 case $preset in
   release) ;;
-  clang) tests=ON; scripts/setup.sh all ;;
-  debug | asan | tsan) tests=ON ;;
+  clang | asan | tsan) tests=ON; scripts/setup.sh all ;;
+  debug) tests=ON ;;
   *) echo "scripts/build.sh: no preset '$preset': use release, debug, asan, tsan or clang" >&2; exit 2 ;;
 esac
 if [ $tests = ON ]; then scripts/setup.sh test; else scripts/setup.sh build; fi

@@ -25,9 +25,9 @@ std::string npy_file(std::span<const uint16_t> values, std::array<size_t, 3> sha
                      uint16_t largest) {
   CHECK_EQ(values.size(), shape[0] * shape[1] * shape[2]);
   const bool narrow = largest <= std::numeric_limits<uint8_t>::max();
-  std::string header = std::string("{'descr': '") + (narrow ? "|u1" : "<u2") +
-                       "', 'fortran_order': False, 'shape': (" + std::to_string(shape[0]) + ", " +
-                       std::to_string(shape[1]) + ", " + std::to_string(shape[2]) + "), }";
+  std::string header = narrow ? "{'descr': '|u1'" : "{'descr': '<u2'";
+  header += ", 'fortran_order': False, 'shape': (" + std::to_string(shape[0]) + ", " +
+            std::to_string(shape[1]) + ", " + std::to_string(shape[2]) + "), }";
   const size_t n_used = kPreambleBytes + header.size() + 1;  // with the line's end
   header.append((kAlignment - n_used % kAlignment) % kAlignment, ' ');
   header.push_back('\n');

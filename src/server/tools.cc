@@ -21,7 +21,8 @@ bool is_name_character(char c) {
 
 // What the system message says about the functions.
 std::string system_text(const std::vector<Tool>& tools) {
-  std::string text = std::string(kIntroduction) + "\n<tools>\n";
+  std::string text(kIntroduction);
+  text += "\n<tools>\n";
   for (const Tool& tool : tools) {
     json::object object;
     object["name"] = tool.name;

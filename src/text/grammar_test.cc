@@ -256,7 +256,7 @@ TEST(Grammar, OnlySoManyBytesOfThemAreKept) {
     return R"({"type": "array", "minItems": )" + std::to_string(500000 + i) + "}";
   };
   const auto large = [&](int i) { return f.compiler.compile(GrammarKind::json_schema, source(i)); };
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(DBRX_ASAN) || defined(DBRX_TSAN)
   GTEST_SKIP() << "a sanitizer's malloc counts nothing";
 #endif
   const auto first = large(0);
