@@ -22,7 +22,7 @@
 #include "server/tls_stream.h"
 
 // GCC 12 takes the two halves of a coroutine frame's own allocator for strangers when it inlines
-// one of them only, as it does at -O1.
+// one of them only.
 #pragma GCC diagnostic ignored "-Wmismatched-new-delete"
 
 namespace dbrx {

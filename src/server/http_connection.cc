@@ -15,10 +15,6 @@
 
 #include "server/api_error.h"
 
-// GCC 12 takes the two halves of a coroutine frame's own allocator for strangers when it inlines
-// one of them only, as it does at -O1.
-#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
-
 namespace dbrx {
 namespace asio = boost::asio;
 namespace http = boost::beast::http;
