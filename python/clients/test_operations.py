@@ -5,9 +5,9 @@ import http.client
 import json
 import os
 import signal
+import socket
 import ssl
 import subprocess
-import time
 
 import anthropic
 import httpx
@@ -15,22 +15,16 @@ import openai
 import pytest
 
 from conftest import BINARY, MODEL
-from test_raw_http import LONG, connect, post, read_all, request_bytes
+from test_raw_http import ENDLESS, LONG, connect, post, read_all, request_bytes
+from waiting import PATIENCE, read_until, wait_for_log, wait_until
 
 ASK = [{"role": "user", "content": "Who are you?"}]
 
 
 def get(server, path, headers=None):
     """Status, headers and JSON body."""
-    answer = httpx.get(server.url + path, headers=headers)
+    answer = httpx.get(server.url + path, headers=headers, timeout=PATIENCE)
     return answer.status_code, answer.headers, answer.json()
-
-
-def wait_until(condition, seconds=10):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def run_serve(*flags, env=None):
@@ -76,30 +70,32 @@ def test_tls_takes_large_bodies_and_hears_of_clients_that_leave(tls_server, cert
     connection.request("POST", "/v1/completions", body, {"Content-Type": "application/json"})
     answer = connection.getresponse()
     assert answer.status == 400 and json.loads(answer.read())["error"]["code"] == "context_length_exceeded"
-    connection.request("POST", "/v1/completions", json.dumps({**LONG, "stream": True}),
+    connection.request("POST", "/v1/completions", json.dumps({**ENDLESS, "stream": True}),
                        {"Content-Type": "application/json", "x-request-id": "leaver"})
     assert connection.getresponse().read(100)
     connection.close()
-    wait_until(lambda: any("leaver" in line for line in tls_server.log))
-    line, = [line for line in tls_server.log if "leaver" in line]
-    assert " 499 " in line
+    assert " 499 " in wait_for_log(tls_server, "leaver")
 
 
 def test_a_client_without_tls_or_a_silent_one_disturbs_nobody(tls_server, certificate):
     with connect(tls_server) as plain, connect(tls_server):
         plain.sendall(request_bytes({"prompt": "x"}))
-        assert not read_all(plain).startswith(b"HTTP/1.1 200")
+        try:
+            assert not read_all(plain).startswith(b"HTTP/1.1 200")
+        except ConnectionResetError:  # it need not read what is no TLS before it closes
+            pass
         context = ssl.create_default_context(cafile=certificate / "cert.pem")
-        assert httpx.get(tls_server.url + "/readyz", verify=context).json() == {"status": "ok"}
-        assert httpx.Client(verify=context).get(tls_server.url + "/v1/models").status_code == 200
+        assert httpx.get(tls_server.url + "/readyz", verify=context, timeout=PATIENCE).json() == {"status": "ok"}
+        client = httpx.Client(verify=context, timeout=PATIENCE)
+        assert client.get(tls_server.url + "/v1/models").status_code == 200
 
 
 def test_a_new_certificate_holds_after_sighup(tls_server, certificate):
     make_certificate(certificate, "second")
     tls_server.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: "SIGHUP" in "".join(tls_server.log))
+    wait_for_log(tls_server, "SIGHUP")
     context = ssl.create_default_context(cafile=certificate / "cert.pem")  # trusts the second one only
-    assert httpx.get(tls_server.url + "/livez", verify=context).status_code == 200
+    assert httpx.get(tls_server.url + "/livez", verify=context, timeout=PATIENCE).status_code == 200
 
 
 def test_files_that_are_no_certificate_are_refused(certificate):
@@ -167,9 +163,8 @@ def test_sighup_and_changes_bring_new_keys_and_broken_files_none(start_server, t
     assert status("one") == 401
     write_keys(path, {"name": "a", "key": "three", "scope": "infer"})
     server.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: "the old keys stay in force" in "".join(server.log))
+    line = wait_for_log(server, "the old keys stay in force")
     assert status("two") == 200
-    line = next(line for line in server.log if "the old keys" in line)
     assert "keys[0].scope" in line and "three" not in line
 
 
@@ -273,6 +268,13 @@ def test_an_unknown_flag_suggests_the_nearest(wrong, right):
     assert refused.returncode != 0 and f"did you mean {right}?" in refused.stderr
 
 
+@pytest.mark.parametrize("wrong, right", [("serve --modle x", "--model"), ("serv --model x", "serve")])
+def test_an_unknown_name_is_told_of_before_a_missing_one(wrong, right):
+    refused = subprocess.run([BINARY, *wrong.split()], capture_output=True, text=True, timeout=PATIENCE)
+    assert refused.returncode != 0 and refused.stdout == ""
+    assert f"did you mean {right}?" in refused.stderr and "required" not in refused.stderr
+
+
 @pytest.mark.parametrize("flags, reason", [
     (["--tensor-parallel-size", "2"], "one process"), (["--quantization", "awq"], "dbrx quantize"),
     (["--gpu-memory-utilization", "0.9"], "--kv-cache-tokens"), (["--enable-expert-parallel"], "one process"),
@@ -312,31 +314,37 @@ def test_probes_need_no_key_and_have_the_forms_of_their_clients(start_server):
 
 
 def test_while_a_stream_finishes_after_sigterm_new_requests_get_503(start_server):
-    server = start_server()
-    with connect(server) as connection:
-        connection.sendall(request_bytes({**LONG, "stream": True}))
-        data = connection.recv(4096)
+    """The stream is more than kernels hold, and is not read to its end before the rest is seen."""
+    server = start_server("--shutdown-timeout", "3600")
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        connection.settimeout(300)
+        connection.connect(("127.0.0.1", server.port))
+        connection.sendall(request_bytes({**LONG, "n": 6, "logprobs": 20, "stream": True}))
+        data = connection.recv(1024)
         server.terminate()
-        wait_until(lambda: get(server, "/readyz")[0] == 503)
+
+        def is_told():
+            nonlocal data
+            data += connection.recv(1024)  # a client that reads nothing would be given up
+            return get(server, "/readyz")[0] == 503
+
+        wait_until(is_told)
         status, headers, body = post(server, {"prompt": "x"})
         assert status == 503 and headers["retry-after"] and b"shutting_down" in body
         assert get(server, "/livez")[0] == 200
         data += read_all(connection)
-    assert data.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
+    assert data.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n") and len(data) > 5 << 20
     assert server.wait() == 0
 
 
 def test_a_stream_of_stats_does_not_hold_up_the_end(start_server):
-    server = start_server()
+    server = start_server("--shutdown-timeout", "3600")
     with connect(server) as connection, connect(server) as leaver:
         for client in [connection, leaver]:
             client.sendall(b"GET /dbrx/v1/stats?stream=true&interval_ms=10000 HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            data = b""
-            while b"data: " not in data:
-                data += client.recv(65536)
+            read_until(client, b"data: ")
         leaver.close()
-        begin = time.monotonic()
         server.terminate()
         read_all(connection)
-    assert server.wait() == 0
-    assert time.monotonic() - begin < 3
+        assert server.wait() == 0

@@ -68,26 +68,34 @@ size_t edit_distance(const std::string& a, const std::string& b) {
   return row.back();
 }
 
-// "; did you mean --port?" for the first flag that is unknown, or nothing.
-std::string suggestion(const CLI::App& app) {
+// "; did you mean --port?" for the nearest of the known names, or nothing where none is near.
+std::string suggestion(const std::string& name, const std::vector<std::string>& known) {
   constexpr size_t kMaxDistance = 3;
+  const auto distance = [&](const std::string& other) { return edit_distance(name, other); };
+  const auto nearest =
+      std::min_element(known.begin(), known.end(),
+                       [&](const auto& a, const auto& b) { return distance(a) < distance(b); });
+  if (nearest == known.end() || distance(*nearest) > kMaxDistance) return "";
+  return "; did you mean " + *nearest + "?";
+}
+
+// What was not understood, with what may have been meant: the first unknown flag, or the command
+// when there is none. Empty: all was.
+std::string complaint(const CLI::App& app) {
   const std::vector<std::string> unknown = app.remaining(/*recurse=*/true);
+  std::vector<std::string> known;
+  if (app.get_subcommands().empty()) {
+    if (unknown.empty() || unknown.front().starts_with("-")) return "";
+    for (const Command& command : kCommands) known.emplace_back(command.name);
+    return "there is no command '" + unknown.front() + "'" + suggestion(unknown.front(), known);
+  }
   const auto flag = std::find_if(unknown.begin(), unknown.end(),
                                  [](const std::string& text) { return text.starts_with("--"); });
   if (flag == unknown.end()) return "";
-  const std::string name = flag->substr(2, flag->find('=') - 2);
-  std::string nearest;
-  size_t distance = kMaxDistance + 1;
-  for (const CLI::App* command : app.get_subcommands()) {
-    for (const CLI::Option* option : command->get_options()) {
-      for (const std::string& known : option->get_lnames()) {
-        const size_t d = edit_distance(name, known);
-        if (d < distance) nearest = known;
-        distance = std::min(distance, d);
-      }
-    }
+  for (const CLI::Option* option : app.get_subcommands().front()->get_options()) {
+    for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
   }
-  return nearest.empty() ? "" : "; did you mean --" + nearest + "?";
+  return "there is no flag " + *flag + suggestion(flag->substr(0, flag->find('=')), known);
 }
 
 int run(int argc, char** argv) {
@@ -107,10 +115,13 @@ int run(int argc, char** argv) {
   app.allow_config_extras(CLI::config_extras_mode::error);
   try {
     app.parse(argc, argv);
-  } catch (const CLI::ExtrasError& error) {
-    return app.exit(CLI::ExtrasError(error.what() + suggestion(app), error.get_exit_code()));
   } catch (const CLI::ParseError& error) {
-    return app.exit(error);
+    // An unknown name comes first: a missing flag or command is often that one, misspelt.
+    const bool is_usage = error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ExtrasError) ||
+                          error.get_exit_code() == static_cast<int>(CLI::ExitCodes::RequiredError);
+    const std::string unknown = is_usage ? complaint(app) : "";
+    if (unknown.empty()) return app.exit(error);
+    return app.exit(CLI::ExtrasError(unknown, error.get_exit_code()));
   }
   for (const auto& [sub, main] : commands) {
     if (sub->parsed()) return main();

@@ -142,12 +142,11 @@ bool Engine::step() {
     s.counts.step_began_at = s.now;
     s.publish();  // who watches should see what a step is about when it takes long, or hangs
     s.fill_batch();
-    const bool computed = s.forward();
-    if (computed) {
-      s.sample();
-      s.emit();
-    }
-    s.count_step(computed);
+    const StepResult result = s.forward();
+    if (result == StepResult::ok) s.sample();
+    s.count_step(result);  // before anybody hears of its tokens
+    result == StepResult::ok ? s.emit() : s.end_failed(result);
+    s.end_step(result);
   }
   s.publish();
   return admitted || scheduled;

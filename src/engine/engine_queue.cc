@@ -70,6 +70,7 @@ void Engine::State::refuse(const Arrival& arrival, const std::exception& why) {
     const std::lock_guard lock(mutex);
     --n_queued;
   }
+  publish();
   const Request& request = *arrival.request;
   for (int32_t choice = 0; choice < request.n_choices; ++choice) {
     Event refusal;
@@ -113,11 +114,8 @@ void Engine::State::leave_queue(const ActiveRequest& owner) {
 }
 
 void Engine::State::drop_finished() {
-  std::erase_if(active, [&](const std::unique_ptr<ActiveRequest>& entry) {
-    if (entry->n_unfinished > 0) return false;
-    if (!entry->started) leave_queue(*entry);
-    return true;
-  });
+  std::erase_if(
+      active, [](const std::unique_ptr<ActiveRequest>& entry) { return entry->n_unfinished == 0; });
 }
 
 // Sleeps until there is something to do. False when there never will be again.

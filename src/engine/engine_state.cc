@@ -42,6 +42,10 @@ StepResult run_model(Model& model, Context& context, const Batch& batch, KvCache
   }
 }
 
+double seconds_since(EventTimes::Time begin, EventTimes::Time now) {
+  return std::chrono::duration<double>(now - begin).count();
+}
+
 bool contains(const std::vector<int32_t>& ids, int32_t id) {
   return std::find(ids.begin(), ids.end(), id) != ids.end();
 }
@@ -103,35 +107,39 @@ void Engine::State::add_logit_row(LogitRow row) {
   logit_rows.push_back(row);
 }
 
-// False when the step failed: its requests are then ended.
-bool Engine::State::forward() {
+StepResult Engine::State::forward() {
   const StepResult result = run_model(model, context, batch, cache, output);
   now = options.clock();
   for (size_t i = 0; i < plan->size(); ++i) batch.spans[i].blocks.swap((*plan)[i]->blocks);
-  if (result == StepResult::ok) {
-    counts.weight_bytes_read += step_counters.add(output, batch.n_rows(), !logit_rows.empty());
-    for (size_t i = 0; i < plan->size(); ++i) {
-      Sequence& sequence = *(*plan)[i];
-      scheduler.computed(sequence);
-      if (!sequence.owner->request->routed_experts) continue;
-      try {
-        collect_routing(batch.spans[i], sequence);
-      } catch (const std::bad_alloc& error) {
-        fail(sequence, error);
-      }
-    }
-    return true;
-  }
+  if (result != StepResult::ok) return result;
+  counts.weight_bytes_read += step_counters.add(output, batch.n_rows(), !logit_rows.empty());
+  for (Sequence* sequence : *plan) scheduler.computed(*sequence);
+  return result;
+}
+
+// Ends the requests of a step that failed.
+void Engine::State::end_failed(StepResult result) {
   failed.clear();  // apart from the plan, which ending a request's choices changes
   for (const Sequence* sequence : *plan) failed.push_back(sequence->owner);
   for (ActiveRequest* entry : failed) end_choices(*entry, FinishReason::error, explain(result));
   drop_finished();
-  return false;
 }
 
-// Keeps the experts of the sequence's rows for its next event; not again of those that were
-// computed before an eviction.
-void Engine::State::collect_routing(const BatchSpan& span, Sequence& sequence) const {
+// Keeps the experts of all rows for the next events of those who want them.
+void Engine::State::collect_routing() {
+  for (size_t i = 0; i < plan->size(); ++i) {
+    Sequence& sequence = *(*plan)[i];
+    if (!sequence.owner->request->routed_experts) continue;
+    try {
+      collect_rows(batch.spans[i], sequence);
+    } catch (const std::bad_alloc& error) {
+      fail(sequence, error);
+    }
+  }
+}
+
+// Not again of those rows that were computed before an eviction.
+void Engine::State::collect_rows(const BatchSpan& span, Sequence& sequence) const {
   const int64_t k = model.config().top_k;
   const int64_t end = span.n_past + span.n_rows;
   for (int64_t at = std::max(span.n_past, sequence.n_routed); at < end; ++at) {
@@ -221,6 +229,7 @@ void Engine::State::collect_banned(const Sequence& sequence, std::vector<int32_t
 }
 
 void Engine::State::emit() {
+  collect_routing();
   for (size_t row = 0; row < logit_rows.size();) row = emit_next(row);
   end_scored();
   report_routing();
@@ -363,12 +372,16 @@ void Engine::State::clear_event() {
 }
 
 // Fills in the rest of the event and hands it to the sink. The blocks of a choice that ends are
-// free before the sink hears of it.
+// free before the sink hears of it, and statistics include a request before its last event: its
+// client may ask for them at once.
 void Engine::State::send(Sequence& sequence, std::optional<FinishReason> reason) {
   ActiveRequest& owner = *sequence.owner;
   if (reason) {
     scheduler.remove(sequence);
-    --owner.n_unfinished;
+    if (--owner.n_unfinished == 0) {
+      if (!owner.started) leave_queue(owner);
+      publish();
+    }
   }
   event.choice = sequence.choice;
   event.routed_experts.clear();
@@ -392,18 +405,24 @@ void Engine::State::send(Sequence& sequence, std::optional<FinishReason> reason)
   }
 }
 
-void Engine::State::count_step(bool computed) {
+// What is known of a step before its events are sent.
+void Engine::State::count_step(StepResult result) {
   ++counts.steps;
   counts.step_rows += batch.n_rows();
   const auto bucket =
       static_cast<size_t>(std::bit_width(static_cast<uint64_t>(batch.n_rows()) - 1));
   ++counts.step_row_counts[std::min(bucket, kStepRowBuckets - 1)];
-  counts.failed_steps += computed ? 0 : 1;
+  counts.failed_steps += result == StepResult::ok ? 0 : 1;
+  counted_seconds = seconds_since(counts.step_began_at, options.clock());
+  counts.step_seconds += counted_seconds;
+}
+
+// Adds the time that sinks took.
+void Engine::State::end_step(StepResult result) {
   counts.last_step_at = options.clock();
-  const double seconds =
-      std::chrono::duration<double>(counts.last_step_at - counts.step_began_at).count();
-  counts.step_seconds += seconds;
-  if (computed) scheduler.took(seconds);
+  const double seconds = seconds_since(counts.step_began_at, counts.last_step_at);
+  counts.step_seconds += seconds - counted_seconds;
+  if (result == StepResult::ok) scheduler.took(seconds);
   counts.step_began_at = {};
 }
 

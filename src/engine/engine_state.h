@@ -39,25 +39,28 @@ std::string explain(const std::exception& why);
 struct Engine::State {
   State(Context& context, Model& model, const Tokenizer* tokenizer, EngineOptions options);
 
-  // The six lines of a step.
+  // The lines of a step.
   bool admit();
   void put_in_line(const Arrival& arrival);
   void refuse(const Arrival& arrival, const std::exception& why);
   bool schedule();
   void fill_batch();
   void add_logit_row(LogitRow row);
-  bool forward();
-  void collect_routing(const BatchSpan& span, Sequence& sequence) const;
+  StepResult forward();
   void sample();
+  void count_step(StepResult result);
   void emit();
+  void end_failed(StepResult result);
+  void end_step(StepResult result);
+  void collect_routing();
+  void collect_rows(const BatchSpan& span, Sequence& sequence) const;
   size_t emit_next(size_t first);
   void report_scores(Sequence& sequence, std::span<TokenInfo> scores);
   void end_scored();
   void report_routing();
-  // Publishes the statistics: before the model runs, and after the step, also when there was
-  // nothing to do.
+  // Publishes the statistics: before the model runs, before a choice's last event is sent, and
+  // after the step, also when there was nothing to do.
   void publish();
-  void count_step(bool computed);
 
   bool end_cancelled(bool all);
   void leave_queue(const ActiveRequest& owner);
@@ -103,6 +106,7 @@ struct Engine::State {
   EngineStats counts;
   StepCounters step_counters;
   EventTimes::Time now;           // when the step began, or its model was done
+  double counted_seconds = 0;     // of the step that runs, that are in counts already
   std::vector<Arrival> arrivals;  // being admitted
 
   // Shared with the threads that submit, stop and watch.

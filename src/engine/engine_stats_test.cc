@@ -36,6 +36,50 @@ TEST(EngineStats, show_a_step_that_has_not_returned_yet) {
   EXPECT_GT(after.step_seconds, 0);
 }
 
+// A client that has its answer may ask for them at once.
+TEST(EngineStats, include_a_request_before_its_last_event) {
+  Rig rig;
+  const Call call = long_call(3, 4);
+  call->n_choices = 2;
+  std::vector<EngineStats> seen;
+  call->sink = [&](Event&& event) {
+    if (event.last) seen.push_back(rig.engine.stats());
+  };
+  submit(rig.engine, call);
+  finish_all(rig.engine);
+  const EngineStats after = rig.engine.stats();
+  ASSERT_EQ(seen.size(), 1U);
+  EXPECT_EQ(seen[0].running, 0);
+  EXPECT_EQ(seen[0].waiting, 0);
+  EXPECT_EQ(seen[0].free_blocks, seen[0].total_blocks);
+  EXPECT_EQ(seen[0].prompt_tokens, 3);
+  EXPECT_EQ(seen[0].generated_tokens, 8);
+  EXPECT_EQ(seen[0].steps, after.steps);
+  EXPECT_EQ(seen[0].step_rows, after.step_rows);
+  EXPECT_EQ(seen[0].weight_bytes_read, after.weight_bytes_read);
+  EXPECT_GT(seen[0].step_seconds, 0);
+  EXPECT_LE(seen[0].step_seconds, after.step_seconds);
+}
+
+TEST(EngineStats, include_a_failed_or_cancelled_request_before_its_last_event) {
+  for (const bool fails : {true, false}) {
+    Rig rig;
+    if (fails) rig.model.before_step = [](const Batch&) { return StepResult::device_error; };
+    const Call call = long_call(3, 4);
+    EngineStats seen;
+    call->sink = [&](Event&&) { seen = rig.engine.stats(); };
+    submit(rig.engine, call);
+    call->cancelled = !fails;
+    finish_all(rig.engine);
+    EXPECT_EQ(seen.total_blocks, rig.engine.stats().total_blocks);
+    EXPECT_EQ(seen.free_blocks, seen.total_blocks);
+    EXPECT_EQ(seen.running, 0);
+    EXPECT_EQ(seen.waiting, 0);
+    EXPECT_EQ(seen.failed_steps, fails ? 1 : 0);
+    EXPECT_EQ(seen.steps, fails ? 1 : 0);
+  }
+}
+
 TEST(EngineStats, count_steps_by_their_rows) {
   Rig rig({.max_batched_tokens = 100});
   submit(rig.engine, long_call(164, 4));  // 100, 64, then 3 of 1

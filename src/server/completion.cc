@@ -190,8 +190,8 @@ void Completion::refuse(const ApiError& error) {
   add_headers(response);
   reply_->post([self = shared_from_this(), error, response = std::move(response)]() mutable {
     self->begun_ = self->done_ = true;
-    self->reply_->send(std::move(response));
     self->record_end(error);
+    self->reply_->send(std::move(response));
   });
 }
 
@@ -420,12 +420,14 @@ void Completion::fail(const ApiError& error) {
     settle();
     note_usage();
     add_headers(response);
+  }
+  record_end(error);
+  if (begun_) {
     // Of the two forms of an answer, the one that it does not have by now ignores this.
     reply_->write(format_->error(error));
     reply_->end(true);
   }
   reply_->send(std::move(response));
-  record_end(error);
 }
 
 void Completion::complete() {
@@ -433,9 +435,9 @@ void Completion::complete() {
   settle();
   note_usage();
   if (!request_.stream) return send_whole();
+  record_end({});
   reply_->write(format_->end(total_usage(), request_.include_usage));
   reply_->end(false);
-  record_end({});
 }
 
 // An answer with many logprobs is large: it is written where it holds up nobody.
@@ -462,8 +464,8 @@ void Completion::send_whole() {
       return self->refuse(current_api_error(self->head_.id));
     }
     self->reply_->post([self, response = std::move(response)]() mutable {
-      self->reply_->send(std::move(response));
       self->record_end({});
+      self->reply_->send(std::move(response));
     });
   });
 }

@@ -1,5 +1,7 @@
 // What is remembered of a call: the one place where its record is made (telemetry/), and what the
 // log tells of it.
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <boost/json.hpp>
 #include <utility>
@@ -151,7 +153,8 @@ void Completion::record_shown(int32_t index, const Event& event,
   }
 }
 
-// Once. Before begin(), what start() writes may not be read: begin() comes here again.
+// Once, and before the last of the answer is sent: a client that has it may ask for what is told of
+// it. Before begin(), what start() writes may not be read: begin() comes here again.
 void Completion::record_end(const std::optional<ApiError>& failure) {
   if (failure && !failure_) failure_.emplace(*failure);
   if (!begun_ || std::exchange(recorded_, true)) return;
@@ -162,7 +165,11 @@ void Completion::record_end(const std::optional<ApiError>& failure) {
   if (failure_) record_.error_code = failure_->code;
   record_.blocked_input = input_.blocked;
   record_.usage = total_usage();
-  services_.telemetry.finished(std::move(record_));
+  try {
+    services_.telemetry.finished(std::move(record_));
+  } catch (const std::exception& error) {  // out of memory: the client need not hear of it
+    spdlog::error("{} is not recorded: {}", head_.id, error.what());
+  }
 }
 
 // How long the engine took for the first token of all, and to begin with it.

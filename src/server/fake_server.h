@@ -98,22 +98,12 @@ class FakeServer {
   EngineStats stats() const { return engine_->stats(); }
   void stop(bool drain) { server_->stop(drain); }
   void report_fault(const std::string& reason) { server_->report_fault(reason); }
-  bool returned_within(std::chrono::milliseconds time) {
-    return future_.wait_for(time) == std::future_status::ready;
-  }
+  bool returns() { return future_.wait_for(kPatience) == std::future_status::ready; }
   bool becomes_idle() {
-    for (int i = 0; i < 1000; ++i) {
-      if (stats().running == 0 && stats().waiting == 0) return true;
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
-    return false;
+    return becomes_true([this] { return stats().running == 0 && stats().waiting == 0; });
   }
   bool becomes_busy(int64_t n_running = 1) {
-    for (int i = 0; i < 1000; ++i) {
-      if (stats().running >= n_running) return true;
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
-    return false;
+    return becomes_true([&] { return stats().running >= n_running; });
   }
 
   std::atomic<int> step_ms{0};

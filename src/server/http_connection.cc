@@ -291,7 +291,6 @@ void Connection::answer_exception() {
 
 Connection::Task<bool> Connection::answer() {
   co_await write_answer();
-  report_end();
   request_.reset();
   bool goes_on = exchange_->is_complete() && !exchange_->is_gone() && exchange_->keep_alive() &&
                  !hub_.draining;
@@ -327,6 +326,8 @@ Connection::Task<> Connection::write_answer() {
     }
   }
   exchange->set_wake({});
+  report_end();  // before any other task of this thread: no later request can be answered without
+                 // this one counted
   co_await stop_watching();
 }
 

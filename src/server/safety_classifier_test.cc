@@ -270,14 +270,12 @@ TEST(SafetyClassifier, AnAnswerThatNobodyWaitsForIsClassifiedNoFurther) {
       "c.json",
       R"({"labels": ["bcdefghijklmnopqrstuvwxyz", "?"], "block": ["?"], "input": false})"));
   FakeServer server(setup);
-  server.step_ms = 20;
+  server.step_ms = 50;
   {
     TestClient client(server.port);
     client.send_request("POST", "/v1/completions", R"({"prompt": "1", "max_tokens": 1})");
-    for (int i = 0; i < 500 && server.stats().generated_tokens < 3; ++i) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
-    ASSERT_GE(server.stats().generated_tokens, 3);  // the answer has one
+    ASSERT_TRUE(
+        becomes_true([&] { return server.stats().generated_tokens >= 3; }));  // the answer has one
   }
   EXPECT_TRUE(server.becomes_idle());
   EXPECT_LT(server.stats().generated_tokens, 20);

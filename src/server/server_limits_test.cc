@@ -1,8 +1,11 @@
 // Limits of keys, a key file that changes, and origins, through a whole server.
 #include <gtest/gtest.h>
+#include <spdlog/sinks/ringbuffer_sink.h>
+#include <spdlog/spdlog.h>
 #include <sys/resource.h>
 
 #include <filesystem>
+#include <memory>
 #include <set>
 #include <sstream>
 #include <string>
@@ -132,6 +135,29 @@ TEST(ServerLimits, ARequestThatTheEngineDoesNotTakeGivesBackEverything) {
   EXPECT_EQ(complete(server, R"("max_tokens": 100, "stop": "a")").status, 200);
 }
 
+// What is logged while this lives.
+class LogCapture {
+ public:
+  LogCapture() : before_(spdlog::default_logger()) {
+    spdlog::set_default_logger(std::make_shared<spdlog::logger>("test", sink_));
+  }
+  ~LogCapture() { spdlog::set_default_logger(before_); }
+  LogCapture(const LogCapture&) = delete;
+  LogCapture& operator=(const LogCapture&) = delete;
+
+  bool has(const std::string& text) const {
+    for (const std::string& line : sink_->last_formatted()) {
+      if (line.find(text) != std::string::npos) return true;
+    }
+    return false;
+  }
+
+ private:
+  std::shared_ptr<spdlog::sinks::ringbuffer_sink_mt> sink_ =
+      std::make_shared<spdlog::sinks::ringbuffer_sink_mt>(1000);
+  std::shared_ptr<spdlog::logger> before_;
+};
+
 // Whether a key is answered so, now or within some seconds.
 int list_status(FakeServer& server, const std::string& key) {
   TestClient client(server.port);
@@ -139,11 +165,7 @@ int list_status(FakeServer& server, const std::string& key) {
   return client.read_answer().status;
 }
 bool becomes(FakeServer& server, const std::string& key, int status) {
-  for (int i = 0; i < 500; ++i) {
-    if (list_status(server, key) == status) return true;
-    std::this_thread::sleep_for(10ms);
-  }
-  return false;
+  return becomes_true([&] { return list_status(server, key) == status; });
 }
 
 TEST(ServerLimits, AChangedKeyFileHoldsAndABrokenOneDoesNot) {
@@ -158,8 +180,9 @@ TEST(ServerLimits, AChangedKeyFileHoldsAndABrokenOneDoesNot) {
   dir.write("keys.json", R"({"keys": [{"name": "a", "key": "two"}]})");
   EXPECT_TRUE(becomes(server, "two", 200));
   EXPECT_EQ(list_status(server, "one"), 401);
+  const LogCapture log;
   dir.write("keys.json", "{");
-  std::this_thread::sleep_for(1500ms);  // looked at each second
+  EXPECT_TRUE(becomes_true([&] { return log.has("the old keys stay in force"); }));
   EXPECT_EQ(list_status(server, "two"), 200);
   dir.write("keys.json", R"({"keys": [{"name": "a", "key": "three"}]})");
   EXPECT_TRUE(becomes(server, "three", 200));
@@ -174,13 +197,14 @@ TEST(ServerLimits, AKeyFileThatCouldNotBeReadIsReadLater) {
   setup.server.key_file =
       dir.write("keys.json", R"({"keys": [{"name": "a", "key": "one"}]})").string();
   FakeServer server(std::move(setup));
+  const LogCapture log;
   dir.write("new.json", R"({"keys": [{"name": "a", "key": "two"}]})");
   rlimit before = {};
   ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
   const rlimit no_more_files = {.rlim_cur = 0, .rlim_max = before.rlim_max};
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &no_more_files), 0);
   std::filesystem::rename(dir.path() / "new.json", dir.path() / "keys.json");
-  std::this_thread::sleep_for(1500ms);  // looked at each second
+  EXPECT_TRUE(becomes_true([&] { return log.has("the old keys stay in force"); }));
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
   EXPECT_TRUE(becomes(server, "two", 200));
 }

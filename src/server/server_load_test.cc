@@ -1,6 +1,8 @@
 // Many clients at once, clients that leave, full queues and the end of the server.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "server/fake_server.h"
 
 namespace dbrx {
@@ -37,7 +39,6 @@ TEST(ServerLoad, TwoHundredClientsAtOnceEachGetTheirOwnAnswer) {
 TEST(ServerLoad, AGrammarThatCompilesForEverIsRefusedWhileOthersAreAnswered) {
   FakeServer server;
   TestClient hostile(server.port);
-  const auto begin = std::chrono::steady_clock::now();
   hostile.send_request(
       "POST", "/v1/completions",
       R"({"prompt": "a", "guided_json": {"type": "integer", "multipleOf": 99999989}})");
@@ -46,7 +47,6 @@ TEST(ServerLoad, AGrammarThatCompilesForEverIsRefusedWhileOthersAreAnswered) {
   EXPECT_EQ(other.status, 200) << other.body;
   EXPECT_EQ(refusal.wait_for(0s), std::future_status::timeout);
   const TestAnswer answer = refusal.get();
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, 6s);
   EXPECT_EQ(answer.status, 400);
   const auto error = boost::json::parse(answer.body);
   EXPECT_EQ(text_at(error, "/error/param"), "guided_json");
@@ -65,11 +65,13 @@ TEST(ServerLoad, ManyGrammarsThatCompileForEverHoldUpNoOtherRequest) {
         std::string(R"({"prompt": "a", "guided_json": {"type": "integer", "multipleOf": )") +
             number + "}}");
   }
-  std::this_thread::sleep_for(200ms);  // until the server has them all
-  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_EQ(server.get("/health").status, 200);  // the server has read what came before
   EXPECT_EQ(server.complete(R"({"prompt": "a"})").status, 200);
   EXPECT_EQ(server.complete(known).status, 200);
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, 2s);  // they take 2.5 s of two CPUs
+  // They take a second of CPU time each, two at a time: the last ones are not answered yet.
+  const bool all_answered = std::all_of(hostile.begin(), hostile.end(),
+                                        [](const auto& client) { return client->has_answer(); });
+  EXPECT_FALSE(all_answered);
   for (const auto& client : hostile) EXPECT_EQ(client->read_answer().status, 400);
 }
 
@@ -100,7 +102,7 @@ TEST(ServerLoad, AClientThatStopsReadingFreesItsPlace) {
                       R"({"prompt": "a", "max_tokens": 50000, "ignore_eos": true, "logprobs": 20,
                           "stream": true})");
   // Not becomes_busy(): the request may be over between two looks.
-  while (server.stats().generated_tokens == 0) std::this_thread::sleep_for(1ms);
+  ASSERT_TRUE(becomes_true([&] { return server.stats().generated_tokens > 0; }));
   EXPECT_TRUE(server.becomes_idle());
   EXPECT_LT(server.stats().generated_tokens, 20'000);
 }
@@ -113,10 +115,10 @@ TEST(ServerLoad, AFullQueueAnswers429AndRecovers) {
   server.step_ms = 2;
   TestClient running(server.port);
   running.send_request("POST", "/v1/completions", "{" + kEndless + "}");
-  while (server.stats().generated_tokens == 0) std::this_thread::sleep_for(1ms);
+  ASSERT_TRUE(becomes_true([&] { return server.stats().generated_tokens > 0; }));
   TestClient queued(server.port);
   queued.send_request("POST", "/v1/completions", "{" + kEndless + "}");
-  while (server.stats().waiting == 0) std::this_thread::sleep_for(1ms);
+  ASSERT_TRUE(becomes_true([&] { return server.stats().waiting > 0; }));
   TestAnswer answer = server.complete("{" + kEndless + "}");
   EXPECT_EQ(answer.status, 429);
   EXPECT_EQ(answer.header("retry-after"), "1");
@@ -142,7 +144,7 @@ TEST(ServerLoad, TakesAsManyPromptsAtOnceAsTheQueueHolds) {
 
 TEST(ServerLoad, DrainLetsAStreamFinish) {
   FakeServer server;
-  server.step_ms = 20;
+  server.hang = true;  // until all has been asked
   TestClient client(server.port);
   client.send_request("POST", "/v1/completions",
                       R"({"prompt": "a", "max_tokens": 20, "ignore_eos": true, "stream": true})");
@@ -155,10 +157,11 @@ TEST(ServerLoad, DrainLetsAStreamFinish) {
   const TestAnswer late = server.complete(R"({"prompt": "a"})");
   EXPECT_EQ(late.status, 503);
   EXPECT_FALSE(late.header("retry-after").empty());
+  server.hang = false;
   TestAnswer answer = client.read_answer();
   EXPECT_TRUE(answer.body.ends_with("data: [DONE]\n\n"));
   client.close();
-  EXPECT_TRUE(server.returned_within(5s));
+  EXPECT_TRUE(server.returns());
 }
 
 TEST(ServerLoad, DrainCancelsWhatTakesTooLongAndSaysSo) {
@@ -176,17 +179,13 @@ TEST(ServerLoad, DrainCancelsWhatTakesTooLongAndSaysSo) {
     EXPECT_EQ(answer.status, stream ? 200 : 503);
     EXPECT_NE(answer.body.find("shutting_down"), std::string::npos) << answer.body;
     client.close();
-    EXPECT_TRUE(server.returned_within(5s));
+    EXPECT_TRUE(server.returns());
     EXPECT_EQ(server.stats().steps, 0);
   }
 }
 
 bool health_becomes(FakeServer& server, int status) {
-  for (int i = 0; i < 1000; ++i) {
-    if (server.get("/health").status == status) return true;
-    std::this_thread::sleep_for(10ms);
-  }
-  return false;
+  return becomes_true([&] { return server.get("/health").status == status; });
 }
 
 TEST(ServerLoad, HealthTellsWhenTheEngineHangs) {

@@ -296,7 +296,7 @@ TEST(Server, RefusesTextsThatCanNotFitWithoutTokenizingThem) {
     EXPECT_EQ(answer.status, 400);
     EXPECT_EQ(text_at(json::parse(answer.body), "/error/code"), "context_length_exceeded");
   }
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(30));
 }
 
 TEST(Server, SendsErrorsBeforeTheStatusOfAStream) {

@@ -9,12 +9,28 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdint>
 #include <cstdlib>
 #include <string>
 #include <string_view>
+#include <thread>
 
 namespace dbrx {
+
+// So long a test waits for what must come, however busy the machine is: less than the server's own
+// timeouts, since what comes by them alone would be a fault.
+constexpr std::chrono::seconds kPatience{20};
+
+template <typename Condition>
+bool becomes_true(Condition condition) {
+  const auto end = std::chrono::steady_clock::now() + kPatience;
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > end) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return true;
+}
 
 struct TestAnswer {
   int status = 0;    // 0: the connection ended without one
@@ -79,7 +95,8 @@ class TestClient {
     if (answer.head.size() < 12) return answer;
     answer.status = std::atoi(answer.head.c_str() + 9);
     for (char& c : answer.head) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    if (head_only || answer.status == 204 || answer.status == 100) return answer;
+    if (head_only || answer.status == 204 || answer.status == 304 || answer.status == 100)
+      return answer;
     if (answer.header("transfer-encoding") == "chunked") {
       while (true) {
         size_t size = std::strtoul(read_until("\r\n").c_str(), nullptr, 16);
@@ -110,14 +127,21 @@ class TestClient {
     return take(std::min(n, buffer_.size()));
   }
 
-  // True when the server has closed its side (and nothing is left to read) within the time.
-  bool is_closed_within(int milliseconds) {
+  // True when the server closes its side before anything else comes.
+  bool is_closed() {
     pollfd poller{fd_, POLLIN, 0};
     while (buffer_.empty()) {
-      if (::poll(&poller, 1, milliseconds) <= 0) return false;
+      if (::poll(&poller, 1, static_cast<int>(kPatience / std::chrono::milliseconds(1))) <= 0)
+        return false;
       if (!fill()) return true;
     }
     return false;
+  }
+
+  // Whether some of an answer has come.
+  bool has_answer() {
+    pollfd poller{fd_, POLLIN, 0};
+    return !buffer_.empty() || ::poll(&poller, 1, 0) > 0;
   }
 
  private:

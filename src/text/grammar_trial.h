@@ -14,7 +14,7 @@ class Tokenizer;
 // Of one compile. Usual grammars take milliseconds and a few MB.
 inline constexpr int kTrialCpuSeconds = 1;
 inline constexpr size_t kTrialMemory = size_t{256} << 20;  // bytes
-inline constexpr int kTrialSeconds = 5;  // by the clock, on a machine that is busy
+inline constexpr int kTrialSeconds = 10;  // by the clock, on a machine that is busy
 
 // The argument with which a program runs grammar_trial_main.
 inline constexpr std::string_view kGrammarTrialCommand = "grammar-trial";
