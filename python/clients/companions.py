@@ -5,11 +5,13 @@ import contextlib
 import threading
 
 from test_raw_http import post
+from waiting import wait_until
 
 
 @contextlib.contextmanager
 def companions(server, n, request):
-    """`n` clients that ask all the time, client i for request(i): (path, body). Yields the numbers of their answers."""
+    """`n` clients that ask all the time, client i for request(i): (path, body). Yields the numbers of their answers,
+    as soon as each client has had one, and so they all go on asking."""
     over = threading.Event()
     counts = [0] * n
 
@@ -23,6 +25,7 @@ def companions(server, n, request):
     with concurrent.futures.ThreadPoolExecutor(n) as pool:
         tasks = [pool.submit(ask, i) for i in range(n)]
         try:
+            wait_until(lambda: min(counts) > 0 or any(task.done() for task in tasks), seconds=300)
             yield counts
         finally:
             over.set()

@@ -14,7 +14,7 @@ class Server(DbrxServer):
 
     def client(self, **options):
         options.setdefault("max_retries", 0)
-        options.setdefault("timeout", 60)
+        options.setdefault("timeout", 300)
         return openai.OpenAI(base_url=self.url + "/v1", api_key="none", **options)
 
 

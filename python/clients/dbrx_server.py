@@ -21,8 +21,7 @@ class DbrxServer:
             [BINARY, "serve", "--model", MODEL, "--port", "0", *flags],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.log = []
-        self._reader = threading.Thread(target=lambda: self.log.extend(self.process.stderr))
-        self._reader.daemon = True
+        self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()
         self.url = None
         for line in self.process.stdout:
@@ -36,11 +35,15 @@ class DbrxServer:
             raise RuntimeError(f"no URL was printed; the log:\n{''.join(self.log)}")
         self.port = int(self.url.rsplit(":", 1)[1])
 
+    def _read_log(self):
+        for line in self.process.stderr:
+            self.log.append(line)
+
     def terminate(self):
         self.process.send_signal(signal.SIGTERM)
 
-    def wait(self, seconds=30):
-        """The exit code."""
+    def wait(self, seconds=120):
+        """The exit code. When it is there, the log is whole."""
         code = self.process.wait(seconds)
         self._reader.join()
         return code

@@ -3,7 +3,7 @@
 import json
 import os
 import pathlib
-import socket
+import re
 import subprocess
 import time
 import urllib.parse
@@ -17,32 +17,39 @@ def folder():
     return pathlib.Path(subprocess.check_output([ROOT / "scripts/prometheus.sh"], text=True).strip())
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 class Prometheus:
+    """Its queries are about now, or about the moment when freeze() was called."""
+
     def __init__(self, directory, port):
         config = directory / "prometheus.yml"
         config.write_text(json.dumps({  # JSON is YAML
             "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
             "scrape_configs": [{"job_name": "dbrx", "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]}]}))
-        self.url = f"http://127.0.0.1:{free_port()}"
+        self.moment = None
         self.log = (directory / "prometheus.log").open("w+")
         self.process = subprocess.Popen(
             [folder() / "prometheus", f"--config.file={config}", f"--storage.tsdb.path={directory / 'data'}",
-             f"--web.listen-address={self.url.removeprefix('http://')}"],
+             "--web.listen-address=127.0.0.1:0"],
             stdout=self.log, stderr=subprocess.STDOUT, cwd=directory, env={**os.environ, "GOMAXPROCS": "1"})
-        self._wait_for(lambda: self.query("up") and self.query("up")[0]["value"][1] == "1")
+        try:
+            self.url = self._wait_for(lambda: self._url_of_log(directory / "prometheus.log"))
+            self._wait_for(lambda: self.query("up") and self.query("up")[0]["value"][1] == "1")
+        except BaseException:
+            self.stop()
+            raise
 
-    def _wait_for(self, condition, seconds=60):
+    @staticmethod
+    def _url_of_log(path):
+        """None until it listens, on a port of its own choice."""
+        found = re.search(r'msg="?Listening on"? address=(127\.0\.0\.1:\d+)', path.read_text())
+        return found and f"http://{found.group(1)}"
+
+    def _wait_for(self, condition, seconds=300):
         end = time.monotonic() + seconds
         while True:
             try:
-                if condition():
-                    return
+                if met := condition():
+                    return met
             except OSError:
                 pass
             if time.monotonic() > end or self.process.poll() is not None:
@@ -51,12 +58,12 @@ class Prometheus:
             time.sleep(0.1)
 
     def get(self, path, **query):
-        with urllib.request.urlopen(f"{self.url}{path}?{urllib.parse.urlencode(query)}", timeout=10) as answer:
+        with urllib.request.urlopen(f"{self.url}{path}?{urllib.parse.urlencode(query)}", timeout=120) as answer:
             return json.load(answer)
 
     def query(self, expression):
-        """The series that an expression gives now."""
-        answer = self.get("/api/v1/query", query=expression)
+        """The series that an expression gives."""
+        answer = self.get("/api/v1/query", query=expression, **({"time": self.moment} if self.moment else {}))
         assert answer["status"] == "success"
         return answer["data"]["result"]
 
@@ -71,7 +78,11 @@ class Prometheus:
         before = self.value(counted)
         self._wait_for(lambda: self.value(counted) >= before + n)
 
+    def freeze(self):
+        """What is asked from here on is asked about the last scrape, however long the asking takes."""
+        self.moment = self.query("timestamp(up)")[0]["value"][1]
+
     def stop(self):
         self.process.terminate()
-        self.process.wait(30)
+        self.process.wait(120)
         self.log.close()

@@ -87,6 +87,7 @@ def scraped(tmp_path_factory, request):
     client = server.client()
     traffic = Traffic(client, client.models.list().data[0].id)
     watch.wait_for_scrapes()
+    watch.freeze()
     return server, watch, traffic
 
 

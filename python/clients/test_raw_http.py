@@ -13,10 +13,11 @@ import urllib.request
 import pytest
 
 from conftest import BINARY, MODEL
+from waiting import SLOW, engine, is_ready, wait_for_log, wait_until, wait_until_it_runs
 
 # Long enough that a test can act while it runs; cut to the context.
 LONG = {"prompt": "Once upon a time", "ignore_eos": True, "max_tokens": 1500}
-# With one place for all its choices it takes half a minute and more.
+# With one place for all its choices it takes half a minute and more, and an hour where the server is SLOW.
 ENDLESS = {**LONG, "n": 64}
 
 
@@ -38,7 +39,7 @@ def post(server, body, path="/v1/completions", headers=()):
 
 
 def connect(server):
-    return socket.create_connection(("127.0.0.1", server.port), timeout=60)
+    return socket.create_connection(("127.0.0.1", server.port), timeout=300)
 
 
 def request_bytes(body, path="/v1/completions"):
@@ -48,16 +49,19 @@ def request_bytes(body, path="/v1/completions"):
 
 
 def read_all(connection):
-    data = b""
-    while piece := connection.recv(65536):
-        data += piece
-    return data
+    return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
 def status_of(server, raw):
     with connect(server) as connection:
-        connection.sendall(raw)
-        return int(connection.recv(65536).split()[1])
+        try:
+            connection.sendall(raw)
+        except ConnectionError:  # what it refuses it need not read
+            pass
+        line = b""
+        while b"\r\n" not in line and (piece := connection.recv(65536)):
+            line += piece
+        return int(line.split()[1])
 
 
 @pytest.mark.parametrize("body", [
@@ -115,13 +119,12 @@ def test_paths_and_methods(server):
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_client_that_leaves_makes_room(start_server, stream):
-    server = start_server("--max-num-seqs", "1")
+    server = start_server(*SLOW, "--max-num-seqs", "1")
     with connect(server) as connection:
         connection.sendall(request_bytes({**ENDLESS, "stream": stream}))
-        time.sleep(0.3)  # it runs
-    begin = time.monotonic()
+        wait_until_it_runs(server)
     assert post(server, {"prompt": "x", "max_tokens": 1})[0] == 200
-    assert time.monotonic() - begin < 2
+    wait_for_log(server, "POST /v1/completions 499 ")
 
 
 def unread_bytes(server, connection):
@@ -140,8 +143,8 @@ def test_a_client_that_stops_reading_does_not_hurt_others(server):
         stuck.connect(("127.0.0.1", server.port))
         stuck.sendall(request_bytes({**LONG, "n": 16, "logprobs": 20, "stream": True}))
         sizes = [0]
-        while sizes[-1] == 0 or sizes[-1] != sizes[-2]:  # until the kernel takes no more
-            assert len(sizes) < 300
+        while sizes[-1] == 0 or len(set(sizes[-5:])) > 1:  # until the kernel takes no more
+            assert len(sizes) < 600
             time.sleep(0.2)
             sizes.append(unread_bytes(server, stuck))
         for _ in range(5):
@@ -149,20 +152,23 @@ def test_a_client_that_stops_reading_does_not_hurt_others(server):
 
 
 def test_a_full_queue_says_so(start_server):
-    server = start_server("--max-num-seqs", "1", "--max-queue", "2")
-    with concurrent.futures.ThreadPoolExecutor(12) as threads:
-        answers = list(threads.map(
-            lambda _: post(server, {**LONG, "max_tokens": 100}), range(12)))
-    statuses = [status for status, _, _ in answers]
-    assert set(statuses) == {200, 429}
-    for status, headers, _ in answers:
-        assert status == 200 or headers["retry-after"]
+    server = start_server(*SLOW, "--max-num-seqs", "1", "--max-queue", "2")
+    short = {"prompt": "x", "max_tokens": 1}
+    with connect(server) as running, concurrent.futures.ThreadPoolExecutor(2) as threads:
+        running.sendall(request_bytes(LONG))
+        wait_until_it_runs(server)
+        queued = [threads.submit(post, server, short) for _ in range(2)]
+        wait_until(lambda: engine(server)["waiting"] == 2)
+        status, headers, _ = post(server, short)
+        assert status == 429 and headers["retry-after"]
+        running.close()
+        assert [answer.result()[0] for answer in queued] == [200, 200]
 
 
 def test_sigterm_lets_a_stream_finish(start_server):
-    server = start_server()
+    server = start_server(*SLOW)
     with connect(server) as connection, connect(server) as idle:
-        connection.sendall(request_bytes({**LONG, "max_tokens": 150, "stream": True}))
+        connection.sendall(request_bytes({**LONG, "max_tokens": 40, "stream": True}))
         data = connection.recv(4096)
         server.terminate()
         assert idle.recv(1) == b""  # closed
@@ -173,7 +179,7 @@ def test_sigterm_lets_a_stream_finish(start_server):
 
 
 def test_sigterm_cancels_what_takes_too_long(start_server):
-    server = start_server("--shutdown-timeout", "0.2")
+    server = start_server(*SLOW, "--shutdown-timeout", "0.2")
     with connect(server) as connection:
         connection.sendall(request_bytes({**LONG, "stream": True}))
         data = connection.recv(4096)
@@ -184,14 +190,14 @@ def test_sigterm_cancels_what_takes_too_long(start_server):
 
 
 def test_a_second_sigterm_ends_at_once(start_server):
-    server = start_server("--max-num-seqs", "1")
+    server = start_server(*SLOW, "--max-num-seqs", "1", "--shutdown-timeout", "3600")
     with connect(server) as connection:
         connection.sendall(request_bytes({**ENDLESS, "stream": True}))
         connection.recv(4096)
         server.terminate()
-        time.sleep(0.2)
+        wait_until(lambda: not is_ready(server))
         server.terminate()
-        assert server.wait(2) == 0
+        assert server.wait() == 0
 
 
 def test_a_port_in_use_is_explained(server):
@@ -210,14 +216,6 @@ def packed(tmp_path_factory):
     subprocess.run([BINARY, "quantize", "--model", MODEL, "--out", path], check=True,
                    capture_output=True)
     return path
-
-
-def wait_for_log(server, text):
-    for _ in range(300):
-        if any(text in line for line in server.log):
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"no '{text}' in the log:\n{''.join(server.log)}")
 
 
 @pytest.mark.parametrize("load", ["map", "copy"])

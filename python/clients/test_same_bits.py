@@ -89,9 +89,8 @@ def companion(i):
 
 def test_many_companions_change_no_bit(start_server, alone):
     crowded = start_server("--max-num-seqs", "96")
-    with companions(crowded, 64, companion) as counts:
+    with companions(crowded, 64, companion):
         assert answers(crowded, at_once=True) == alone
-        assert sum(counts) >= 32  # were answered beside them
 
 
 def test_a_repeated_request_gets_the_same_bits(server, alone):
@@ -112,11 +111,12 @@ def test_flags_of_speed_change_no_bit(start_server, alone, flags):
 
 
 def test_preemption_changes_no_bit(server, start_server, alone):
-    """More important requests that need all of a small cache put others out, which go on later."""
+    """More important requests that need all of a small cache put others out, which go on later. The two choices of the
+    urgent one begin together and do not fit beside each other: they put each other out, should all else be over."""
     small = start_server("--max-model-len", "512", "--kv-cache-tokens", "512")
     patient = {"prompt": "Once upon a time", "seed": 1, "max_tokens": 200, "ignore_eos": True, "logprobs": 1,
                "stream": True}
-    urgent = [{**patient, "prompt": "The rain", "seed": seed, "max_tokens": 400, "priority": -1} for seed in (2, 3)]
+    urgent = {**patient, "prompt": "The rain", "seed": 2, "max_tokens": 400, "priority": -1, "n": 2}
     names = tuple(name for name in REQUESTS if REQUESTS[name][1].get("prompt") != STORY)  # no room in this context
 
     def stream(body, server=small):
@@ -125,11 +125,11 @@ def test_preemption_changes_no_bit(server, start_server, alone):
     with concurrent.futures.ThreadPoolExecutor(4) as pool, open_post(small, patient) as response:
         begin = response.readline()  # it runs, and holds what the others will need
         others = pool.submit(answers, small, names, at_once=True)
-        urgent_streams = pool.map(stream, urgent)  # sends them now
-        streams = [in_pieces(begin + response.read()), *urgent_streams]
+        urgent_stream = pool.submit(stream, urgent)
+        streams = [in_pieces(begin + response.read()), urgent_stream.result()]
         others = others.result()
     assert preemptions(small) > 0
-    assert streams == [stream(body, server) for body in [patient, *urgent]]
+    assert streams == [stream(body, server) for body in [patient, urgent]]
     assert others == {name: alone[name] for name in names}
 
 

@@ -9,6 +9,8 @@ import urllib.request
 
 import pytest
 
+from waiting import read_until, wait_until
+
 ASK = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Who are you?"}]
 TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": {
     "type": "object", "properties": {"city": {"type": "string", "enum": ["Paris"]}}, "required": ["city"]}}}
@@ -17,13 +19,13 @@ TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": {
 def get(server, path, key=None, **headers):
     if key:
         headers["Authorization"] = f"Bearer {key}"
-    with urllib.request.urlopen(urllib.request.Request(server.url + path, headers=headers), timeout=30) as answer:
+    with urllib.request.urlopen(urllib.request.Request(server.url + path, headers=headers), timeout=300) as answer:
         return json.load(answer)
 
 
 def post(server, path, body, **headers):
     headers["Content-Type"] = "application/json"
-    with urllib.request.urlopen(urllib.request.Request(server.url + path, body, headers), timeout=30) as answer:
+    with urllib.request.urlopen(urllib.request.Request(server.url + path, body, headers), timeout=300) as answer:
         return json.load(answer)
 
 
@@ -47,10 +49,13 @@ def watched(request):
     return server
 
 
-def test_stats_count_what_the_client_counted(watched):
+def test_stats_count_what_the_client_counted(start_server):
+    watched = start_server()  # what others did would leave the last minute while we look
     before = get(watched, "/dbrx/v1/stats")
     answers = [ask(watched, max_tokens=n) for n in (3, 6, 9)]
+    begin = time.time()
     after = get(watched, "/dbrx/v1/stats")
+    end = time.time()
 
     def more(*path):
         def value(of):
@@ -69,38 +74,40 @@ def test_stats_count_what_the_client_counted(watched):
     assert after["cache"]["free_blocks"] == after["cache"]["blocks"] and after["cache"]["usage"] == 0
     first, token, whole = (after["last_minute"][name]["p50"] for name in
                            ("time_to_first_token_seconds", "inter_token_seconds", "request_seconds"))
-    assert 0 < token < whole and 0 < first < whole
+    # Quantiles are rounded alike: on a busy machine the first token may be all that takes time.
+    assert 0 < token <= whole and 0 < first <= whole
     minute = after["last_minute"]
     assert 0 < minute["busy"] <= 1 and minute["rows_per_step"] >= 1 and minute["generated_tokens_per_second"] > 0
     (key,) = after["keys"]
-    assert key["key"] is None and key["completion_tokens"] >= completion
+    assert key["key"] is None and key["completion_tokens"] == completion
     layers = after["experts"]["tokens"]
     assert len(layers) == len(after["experts"]["balance"]) and len({sum(layer) for layer in layers}) == 1
-    assert after["at"] == pytest.approx(time.time(), abs=5)
+    assert begin - 0.01 <= after["at"] <= end + 0.01
 
 
 def test_stats_come_as_a_stream(watched):
-    with urllib.request.urlopen(watched.url + "/dbrx/v1/stats?stream=true&interval_ms=100", timeout=30) as stream:
+    begin = time.monotonic()
+    with urllib.request.urlopen(watched.url + "/dbrx/v1/stats?stream=true&interval_ms=100", timeout=300) as stream:
         assert stream.headers["Content-Type"].startswith("text/event-stream")
         events = []
-        begin = time.monotonic()
         while len(events) < 5:
             line = stream.readline().decode()
             if line.startswith("data: "):
                 events.append(json.loads(line.removeprefix("data: ")))
-        assert 0.35 < time.monotonic() - begin < 10
+    assert time.monotonic() - begin > 0.35  # four intervals
     assert [event["at"] for event in events] == sorted({event["at"] for event in events})
 
 
 def open_stream(server, path):
     """A stream of stats, once the server has seen that earlier ones were left."""
-    end = time.monotonic() + 30
-    while True:
+    def opened():
         try:
-            return urllib.request.urlopen(server.url + path, timeout=30)
+            return urllib.request.urlopen(server.url + path, timeout=300)
         except urllib.error.HTTPError as error:
-            assert error.code == 429 and time.monotonic() < end
-            time.sleep(0.1)
+            assert error.code == 429
+            return None
+
+    return wait_until(opened)
 
 
 def test_there_are_only_so_many_streams_of_stats(watched):
@@ -114,15 +121,13 @@ def test_there_are_only_so_many_streams_of_stats(watched):
     open_stream(watched, path).close()
 
 
-def test_a_stream_of_stats_ends_with_the_server_at_once(start_server):
-    server = start_server()
+def test_a_stream_of_stats_ends_with_the_server(start_server):
+    server = start_server("--shutdown-timeout", "3600")  # is not waited for
     with socket.create_connection(("127.0.0.1", server.port)) as client:
         client.sendall(b"GET /dbrx/v1/stats?stream=true&interval_ms=10000 HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        assert b"data: " in client.recv(65536) + client.recv(65536)
-        begin = time.monotonic()
+        read_until(client, b"data: ")
         server.terminate()
         assert server.wait() == 0
-    assert time.monotonic() - begin < 10  # neither the interval nor the 30 seconds of --shutdown-timeout
 
 
 @pytest.mark.parametrize("path, param", [
@@ -173,14 +178,12 @@ def test_streams_calls_and_refusals_are_recorded_too(watched):
 
 def test_a_client_that_leaves_is_recorded_as_such(watched):
     with socket.create_connection(("127.0.0.1", watched.port)) as client:
-        body = json.dumps({"messages": ASK, "max_tokens": 1000, "ignore_eos": True, "stream": True}).encode()
+        body = json.dumps({"messages": ASK, "max_tokens": 1000, "n": 64, "ignore_eos": True, "logprobs": True,
+                           "stream": True}).encode()
         client.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                        b"X-Request-Id: leaves\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-        assert b"data: " in client.recv(65536) + client.recv(65536)
-    end = time.monotonic() + 30
-    while not (found := get(watched, "/dbrx/v1/requests?search=leaves")["data"]):
-        assert time.monotonic() < end
-        time.sleep(0.05)
+        read_until(client, b'"logprob":')  # of a token that was generated
+    found = wait_until(lambda: get(watched, "/dbrx/v1/requests?search=leaves")["data"])
     assert found[0]["status"] == 499 and found[0]["choices"][0]["finish_reason"] == "cancelled"
     assert found[0]["request_id"] == "leaves" and found[0]["usage"]["completion_tokens"] > 0
 

@@ -111,6 +111,7 @@ def test_a_schema_that_would_take_for_ever_is_refused(client, model):
     """vllm#54003: a schema whose compilation never ends blocks the server."""
     wide = {"type": "object", "properties": {
         f"p{i}": {"type": "string", "pattern": "^(x|y){3,70}$"} for i in range(20000)}}
-    with pytest.raises(openai.BadRequestError):
+    with pytest.raises(openai.APIStatusError) as refused:
         client.chat.completions.create(model=model, messages=ASK, extra_body={"guided_json": wide})
+    assert refused.value.status_code in (400, 503)  # 503: the machine is too busy to find out what it costs
     assert client.chat.completions.create(model=model, messages=ASK, max_tokens=1)

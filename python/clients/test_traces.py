@@ -3,6 +3,7 @@
 import http.server
 import json
 import re
+import socket
 import subprocess
 import threading
 import time
@@ -11,6 +12,7 @@ import urllib.request
 import pytest
 
 from dbrx_server import BINARY, MODEL
+from waiting import wait_for_log, wait_until
 
 ASK = [{"role": "user", "content": "Who are you?"}]
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -36,19 +38,15 @@ class Collector:
                 pass
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.port = self.server.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}/v1/traces"
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/v1/traces"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def spans(self):
         return [span for _, _, body in self.requests for resource in body["resourceSpans"]
                 for scope in resource["scopeSpans"] for span in scope["spans"]]
 
-    def wait_for(self, n, seconds=30):
-        end = time.monotonic() + seconds
-        while len(self.spans()) < n:
-            assert time.monotonic() < end, self.requests
-            time.sleep(0.05)
+    def wait_for(self, n):
+        wait_until(lambda: len(self.spans()) >= n)
         return self.spans()
 
     def stop(self):
@@ -132,14 +130,18 @@ def test_what_is_left_is_sent_at_the_end(start_server, collector):
     assert f"text_completion {model}" in {span["name"] for span in collector.spans()}
 
 
-def test_without_a_collector_there_is_one_warning_and_nothing_else_changes(start_server, collector):
-    collector.stop()
-    server = start_server("--otlp-traces-endpoint", collector.url)
+@pytest.fixture
+def deaf_port():
+    """One where nobody listens, and that nobody else can be given."""
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        yield deaf.getsockname()[1]
+
+
+def test_without_a_collector_there_is_one_warning_and_nothing_else_changes(start_server, deaf_port):
+    server = start_server("--otlp-traces-endpoint", f"http://127.0.0.1:{deaf_port}/v1/traces")
     client = server.client()
     model = client.models.list().data[0].id
-
-    def warnings():
-        return [line for line in server.log if "traces:" in line]
 
     def dropped():
         with urllib.request.urlopen(server.url + "/metrics") as answer:
@@ -147,13 +149,14 @@ def test_without_a_collector_there_is_one_warning_and_nothing_else_changes(start
 
     for n in range(1, 4):  # one batch each
         for _ in range(3):
-            assert client.chat.completions.create(model=model, messages=ASK, max_tokens=2).usage.completion_tokens == 2
-        end = time.monotonic() + 30
-        while dropped() < 12 * n:  # four spans a request
-            assert time.monotonic() < end
-            time.sleep(0.1)
+            answer = client.chat.completions.create(model=model, messages=ASK, max_tokens=2, temperature=0)
+            assert answer.usage.completion_tokens == 2
+        wait_until(lambda: dropped() >= 12 * n)  # four spans a request
     assert dropped() == 36
-    assert len(warnings()) == 1 and str(collector.port) in warnings()[0]
+    assert str(deaf_port) in wait_for_log(server, "traces:")
+    server.terminate()
+    assert server.wait() == 0
+    assert sum("traces:" in line for line in server.log) == 1
 
 
 def test_an_endpoint_that_is_none_is_refused_at_once():

@@ -14,6 +14,7 @@ from companions import companions
 from conftest import ROOT
 from test_raw_http import post
 from test_tools import TOOLS, WEATHER
+from waiting import wait_until
 
 TRAPS = {
     "max_completion_tokens is ignored, and a text that was cut says `stop`": [
@@ -227,11 +228,12 @@ def test_an_error_names_the_true_limit(server, path, body, words):
     assert not re.search(r"\brate\b|QPS", error["message"])
 
 
-# What to ask for, and the statuses that it may get: 503 where the machine is too busy to find out what it costs.
+# What to ask for, and the statuses that it may get: 503 where the machine is too busy to find out what it costs. Whether
+# what is near the budget is refused or ends at a token that takes too long is a matter of the machine's speed.
 HOSTILE = {
     "a schema that never ends": ({"guided_json": {"type": "integer", "multipleOf": 99999989}}, (400, 503)),
     "a schema of thousands of properties": ({"guided_json": {"type": "object", "properties": {
-        f"p{i}": {"type": "string", "pattern": "^(x|y){3,70}$"} for i in range(3000)}}}, (400, 503)),
+        f"p{i}": {"type": "string", "pattern": "^(x|y){3,70}$"} for i in range(3000)}}}, (400, 500, 503)),
     "a schema of endless memory": ({"guided_json": {"type": "array", "maxItems": 10_000_000}}, (400, 503)),
     "a deep schema": ({"guided_json": json.loads('{"items":' * 50 + "{}" + "}" * 50), "max_tokens": 20}, (200, 503)),
     "an expression of very many states": ({"guided_regex": "((a{1,999}){1,999}){999}", "max_tokens": 300}, (500, 503)),
@@ -256,7 +258,9 @@ def test_hostile_grammars_and_templates_hold_up_nobody(start_server):
         return status, data
 
     with companions(server, 4, harmless) as counts, concurrent.futures.ThreadPoolExecutor(len(HOSTILE)) as pool:
-        answers = dict(zip(HOSTILE, pool.map(ask, HOSTILE)))
-        assert min(counts) > 0
+        before = list(counts)
+        asked = pool.map(ask, HOSTILE)  # sends them now
+        wait_until(lambda: all(now > then for now, then in zip(counts, before)), seconds=300)
+        answers = dict(zip(HOSTILE, asked))
     for name, (status, data) in answers.items():
         assert status in HOSTILE[name][1], (name, status, data)

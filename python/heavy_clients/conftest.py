@@ -14,7 +14,7 @@ from dbrx_server import MODEL, DbrxServer  # noqa: E402
 
 
 def model_name(server):
-    return requests.get(server.url + "/v1/models", timeout=60).json()["data"][0]["id"]
+    return requests.get(server.url + "/v1/models", timeout=300).json()["data"][0]["id"]
 
 
 @pytest.fixture(scope="session")

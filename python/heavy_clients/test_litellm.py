@@ -18,7 +18,7 @@ PROVIDERS = {"hosted_vllm": "/v1", "openai": "/v1", "databricks": "/serving-endp
 def options(server_of_bf16, request):
     """Of every call."""
     return {"model": f"{request.param}/{model_name(server_of_bf16)}", "api_base": server_of_bf16.url + PROVIDERS[request.param],
-            "api_key": "any", "num_retries": 0, "timeout": 60}
+            "api_key": "any", "num_retries": 0, "timeout": 300}
 
 
 def text_of(chunks):

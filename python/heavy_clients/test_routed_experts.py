@@ -12,7 +12,7 @@ from conftest import model_name
 def test_experts_of_prompt_and_answer(server, reference):
     body = {"model": model_name(server), "prompt": "Once upon a time, in a town by the sea,", "max_tokens": 60,
             "ignore_eos": True, "seed": 1, "return_token_ids": True, "return_routed_experts": True}
-    choice = requests.post(server.url + "/v1/completions", json=body, timeout=60).json()["choices"][0]
+    choice = requests.post(server.url + "/v1/completions", json=body, timeout=300).json()["choices"][0]
     experts = np.load(io.BytesIO(base64.b64decode(choice["routed_experts"])))
     tokens = np.array((choice["prompt_token_ids"] + choice["token_ids"])[:-1])
     taps = reference.forward(tokens, np.arange(len(tokens)))

@@ -5,7 +5,7 @@ import dataclasses
 import json
 import socket
 
-TIMEOUT = 120  # seconds that an answer may take: far more than any should, so it says that one is lost
+TIMEOUT = 600  # seconds that an answer may take: far more than any should, so it says that one is lost
 
 
 class Closed(Exception):

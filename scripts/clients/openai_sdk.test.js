@@ -15,13 +15,13 @@ let model;
 
 before(async () => {
   server = await startServer();
-  client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "none", maxRetries: 0, timeout: 60_000 });
+  client = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "none", maxRetries: 0, timeout: 300_000 });
   model = (await client.models.list()).data[0].id;
 });
 
 // Waits for something that happens on the server's side.
 async function until(condition) {
-  for (let i = 0; i < 600 && !condition(); ++i) await sleep(50);
+  for (let i = 0; i < 2400 && !condition(); ++i) await sleep(50);
   assert.ok(condition());
 }
 

@@ -10,6 +10,10 @@ export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "
 const binary = process.env.DBRX_BINARY ?? path.join(root, "build/release/dbrx");
 const model = process.env.DBRX_MODEL ?? path.join(root, "models/dbrx-nano");
 
+// Flags of a server that computes some forty tokens a second: a long answer of it is still being written when a test has
+// seen that it is.
+export const kSlow = ["--isa", "scalar", "--threads", "1"];
+
 const running = new Set();
 
 // Also those of tests that failed.

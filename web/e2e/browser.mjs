@@ -3,12 +3,29 @@
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { chromium } from "playwright-core";
 
 import { root } from "../../scripts/clients/server.mjs";
 
 export const output = path.join(root, "build/web/e2e");
 mkdirSync(output, { recursive: true });
+
+// Far more than anything takes, however busy the machine.
+const kPatienceMs = 120_000;
+
+// Calls check until none of its assertions fails: a page shows what an action changed a moment later. Returns what it does.
+export async function eventually(check) {
+  const end = performance.now() + kPatienceMs;
+  for (;;) {
+    try {
+      return await check();
+    } catch (error) {
+      if (!(error instanceof assert.AssertionError) || performance.now() > end) throw error;
+    }
+    await sleep(20);
+  }
+}
 
 export function launch() {
   const executablePath = process.env.DBRX_CHROMIUM ?? "/usr/bin/chromium";
@@ -19,7 +36,7 @@ export function launch() {
 export async function openPage(browser, url, { expected = /^$/, ...options } = {}) {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
   const page = await context.newPage();
-  page.setDefaultTimeout(30_000);
+  page.setDefaultTimeout(kPatienceMs);
   const troubles = [];
   const foreign = [];
   await context.route((address) => !["blob:", "data:"].includes(address.protocol) && address.origin !== new URL(url).origin, (route) => {
@@ -49,6 +66,11 @@ export async function screenshot(page, name) {
   await page.screenshot({ path: path.join(output, `${name}.png`) });
 }
 
+// Until an answer that is being written has more than n characters.
+export async function grows(page, n) {
+  await page.waitForFunction((least) => document.querySelector(".answer[aria-busy=true] .markdown")?.innerText.length > least, n);
+}
+
 // Asks in the chat, and waits for the whole answer. Returns its text.
 export async function ask(page, text) {
   const before = await page.locator(".message.assistant").count();
@@ -72,5 +94,7 @@ export async function openGroups(page) {
 }
 
 export async function goTo(page, name) {
-  await page.getByRole("navigation", { name: "Pages" }).getByRole("link", { name, exact: true }).click();
+  const pages = page.getByRole("navigation", { name: "Pages" });
+  await pages.getByRole("link", { name, exact: true }).click();
+  await pages.locator("[aria-current=page]", { hasText: name }).waitFor(); // the page itself is shown together with it
 }

@@ -6,7 +6,7 @@ import path from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
 
-import { ask, openPage, screenshot, set } from "./browser.mjs";
+import { ask, eventually, openPage, screenshot, set } from "./browser.mjs";
 import { root } from "../../scripts/clients/server.mjs";
 import { shared } from "./shared.mjs";
 
@@ -37,12 +37,19 @@ test("each dialect's code runs as it is printed and gives the answer of the page
   const shown = (await writer.innerText()).replace(/\n*Cut off: .*$/s, "");
   await page.getByRole("button", { name: "Get code" }).click();
   const texts = {};
+  const pre = page.getByRole("dialog").locator("pre");
+  let before = "";
   for (const [label, { file, command, textOf }] of Object.entries(kPrograms)) {
     await page.getByRole("dialog").getByRole("button", { name: label }).click();
-    const code = await page.getByRole("dialog").locator("pre").evaluate((pre) => pre.textContent);
+    const code = await eventually(async () => {
+      const shown = await pre.evaluate((element) => element.textContent);
+      assert.notEqual(shown, before); // a block keeps its colours, and with them its text, until the next ones are there
+      return shown;
+    });
+    before = code;
     writeFileSync(path.join(folder, file), code);
     const env = { ...process.env, MLFLOW_TRACKING_URI: "", HOME: folder };
-    texts[label] = textOf((await run(command, [path.join(folder, file)], { env, cwd: folder, timeout: 60_000 })).stdout);
+    texts[label] = textOf((await run(command, [path.join(folder, file)], { env, cwd: folder, timeout: 300_000 })).stdout);
   }
   await screenshot(page, "code");
   const squeeze = (text) => text.replace(/\s+/g, " ").trim();

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { test } from "node:test";
 
-import { ask, goTo, openPage, screenshot } from "./browser.mjs";
+import { ask, eventually, goTo, openPage, screenshot } from "./browser.mjs";
 import { shared } from "./shared.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -42,7 +42,7 @@ test("the first load is below 300 KB, from this origin, under default-src 'self'
 
 for (const colorScheme of ["light", "dark"]) {
   test(`axe finds nothing serious on any page, ${colorScheme}`, async () => {
-    const { page, close } = await openPage(shared.browser, shared.server.url, { colorScheme });
+    const { page, close } = await openPage(shared.browser, shared.server.url, { colorScheme, reducedMotion: "reduce" });
     await assertAccessible(page, "welcome");
     await screenshot(page, `welcome-${colorScheme}`);
     await ask(page, "Who are you?");
@@ -50,8 +50,10 @@ for (const colorScheme of ["light", "dark"]) {
     await assertAccessible(page, "chat");
     await screenshot(page, `chat-${colorScheme}`);
     await page.getByRole("button", { name: "Get code" }).click();
+    await page.getByRole("dialog").waitFor();
     await assertAccessible(page, "code");
     await page.keyboard.press("Escape");
+    await page.getByRole("dialog").waitFor({ state: "detached" });
     await goTo(page, "Inside");
     await page.locator(".word:not(.of-prompt)").nth(5).click();
     await page.locator(".chart canvas").waitFor();
@@ -73,7 +75,7 @@ for (const colorScheme of ["light", "dark"]) {
 
 test("a phone's width has no sideways scrolling, and its panels open and close", async () => {
   const { page, close } = await openPage(shared.browser, shared.server.url, {
-    viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, hasTouch: true, isMobile: true,
+    viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, hasTouch: true, isMobile: true, reducedMotion: "reduce",
   });
   const assertFits = async (what) => {
     const [inner, outer] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
@@ -101,7 +103,8 @@ test("a phone's width has no sideways scrolling, and its panels open and close",
 
 test("everything can be done from the keyboard", async () => {
   const { page, close } = await openPage(shared.browser, shared.server.url);
-  await page.keyboard.type("Who are you?"); // the box has the focus from the start
+  await page.locator(".composer textarea:focus").waitFor(); // from the start
+  await page.keyboard.type("Who are you?");
   await page.keyboard.press("Enter");
   await page.locator(".answer[aria-busy=false]").waitFor();
   await page.getByRole("textbox", { name: "Message", exact: true }).focus();
@@ -111,12 +114,12 @@ test("everything can be done from the keyboard", async () => {
   await page.keyboard.press("Alt+2");
   await page.getByRole("listbox", { name: "Tokens" }).focus();
   await page.keyboard.press("ArrowRight");
-  assert.match(await page.locator(".token-detail").innerText(), /Experts by layer/i);
+  await eventually(async () => assert.match(await page.locator(".token-detail").innerText(), /Experts by layer/i));
   await page.keyboard.press("Escape");
   await page.getByRole("img", { name: /Use of 16 experts in 6 layers/ }).focus();
   await page.keyboard.press("ArrowDown");
   await page.keyboard.press("ArrowRight");
-  assert.match(await page.locator(".heat-note").innerText(), /^Layer 1, expert 0: \d+ of \d+ choices/);
+  await eventually(async () => assert.match(await page.locator(".heat-note").innerText(), /^Layer 1, expert 0: \d+ of \d+ choices/));
   await page.keyboard.press("Alt+3");
   await page.getByRole("heading", { name: "Compare" }).waitFor();
   await page.keyboard.press("Alt+n");
@@ -134,9 +137,12 @@ test("the theme is kept", async () => {
   const light = await ground();
   await page.getByRole("button", { name: "Theme: system" }).click();
   await page.getByRole("button", { name: "Theme: light" }).click();
-  const dark = await ground();
-  assert.notEqual(dark, light);
+  const dark = await eventually(async () => {
+    const shown = await ground();
+    assert.notEqual(shown, light);
+    return shown;
+  });
   await page.reload();
-  assert.equal(await ground(), dark);
+  await eventually(async () => assert.equal(await ground(), dark));
   await close();
 });

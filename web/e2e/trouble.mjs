@@ -2,9 +2,20 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { ask, goTo, openPage, screenshot } from "./browser.mjs";
-import { startServer } from "../../scripts/clients/server.mjs";
+import { ask, eventually, goTo, grows, openPage, screenshot } from "./browser.mjs";
+import { kSlow, startServer } from "../../scripts/clients/server.mjs";
 import { shared } from "./shared.mjs";
+
+// On a port below those that the kernel gives away by itself: it is free when the server comes back.
+async function startOnLastingPort(...flags) {
+  for (let attempt = 0; ; ++attempt) {
+    try {
+      return await startServer(20_000 + Math.floor(10_000 * Math.random()), ...flags);
+    } catch (error) {
+      if (attempt === 10) throw error; // not just a port in use
+    }
+  }
+}
 
 test("a server that wants a key is given one, for this tab only", async () => {
   const server = await startServer(0, "--api-key", "right-key");
@@ -26,7 +37,7 @@ test("a server that wants a key is given one, for this tab only", async () => {
   await other.getByRole("dialog", { name: "API key" }).waitFor();
   await other.close();
   await page.getByRole("button", { name: "Forget the API key" }).click();
-  assert.deepEqual(await page.evaluate(() => Object.values(sessionStorage)), []);
+  await eventually(async () => assert.deepEqual(await page.evaluate(() => Object.values(sessionStorage)), []));
   await close();
   await server.stop();
 });
@@ -34,8 +45,9 @@ test("a server that wants a key is given one, for this tab only", async () => {
 test("a server whose filters watch everything is asked without recording", async () => {
   const server = await startServer(0, "--safety", "always");
   const { page, close } = await openPage(shared.browser, server.url, { expected: /status of 400/ });
-  assert.ok(await ask(page, "Who are you?"));
-  await page.getByText("This server's safety filters allow no recording for Inside.").waitFor();
+  const told = page.getByText("This server's safety filters allow no recording for Inside."); // for some seconds
+  const [, answer] = await Promise.all([told.waitFor(), ask(page, "Who are you?")]);
+  assert.ok(answer);
   assert.equal(await page.locator(".trouble").count(), 0);
   assert.match(await ask(page, "Write to jane.doe@example.com"), /Ended by the safety filter/);
   await close();
@@ -43,13 +55,12 @@ test("a server whose filters watch everything is asked without recording", async
 });
 
 test("a server that dies in mid-answer is told of, and used again when it is back", async () => {
-  const first = await startServer();
+  const first = await startOnLastingPort(...kSlow);
   const { page, close } = await openPage(shared.browser, first.url, { expected: /ERR_|Failed to load/ });
   await page.getByRole("textbox", { name: "More of the request" }).fill('{"ignore_eos": true, "max_tokens": 1500}');
   await page.getByRole("textbox", { name: "Message", exact: true }).fill("Tell me a story.");
   await page.keyboard.press("Enter");
-  await page.locator(".answer[aria-busy=true] .markdown").waitFor();
-  await page.waitForTimeout(300);
+  await grows(page, 20);
   await first.kill();
   await page.getByText("The server went away before the answer was complete.").waitFor();
   await page.getByText("The server does not answer.", { exact: false }).first().waitFor();

@@ -21,5 +21,5 @@ export async function ask(body: Body, writers: Writer[], signal: AbortSignal): P
 
 // The prompt as the model sees it, through the chat template.
 export function tokenize(messages: ChatMessage[], model: string, signal?: AbortSignal): Promise<Tokens> {
-  return postJson<Tokens>("/tokenize", { model, messages, return_token_strs: true }, signal);
+  return postJson<Tokens>("/tokenize", { ...(model ? { model } : {}), messages, return_token_strs: true }, signal);
 }

@@ -17,7 +17,9 @@ import { toast } from "../ui/toast";
 
 const store = new HistoryStore();
 
-export const conversation = signal<Conversation>(tree.newConversation());
+const kSettings = "dbrx-settings"; // of the next conversation: those of the last one
+
+export const conversation = signal<Conversation>(tree.newConversation(lastSettings()));
 export const summaries = signal<Summary[]>([]);
 // Answers that are being written, by their message's id.
 export const writers = signal<ReadonlyMap<string, Writer>>(new Map());
@@ -25,7 +27,6 @@ export const shown = computed(() => tree.path(conversation.value));
 export const isWriting = computed(() => shown.value.some((m) => writers.value.has(m.id)));
 export const modelName = computed(() => conversation.value.settings.model || models.value[0]?.id || "");
 
-const kSettings = "dbrx-settings"; // of the next conversation: those of the last one
 const stops = new Map<string, AbortController>(); // by message id
 
 export async function loadHistory(): Promise<void> {
@@ -34,7 +35,6 @@ export async function loadHistory(): Promise<void> {
   } catch {
     toast("This browser keeps no history: private window or no space.");
   }
-  conversation.value = tree.newConversation(lastSettings());
 }
 
 function lastSettings(): Settings {
@@ -183,7 +183,7 @@ const kRecorded = ["logprobs", "top_logprobs", "return_token_ids", "return_route
 // plain: the same without recording, for a server that refuses it; null: nothing is recorded.
 async function run(id: string, body: Body, plain: Body | null, added: Writer[], signal: AbortSignal): Promise<void> {
   const messages = body.messages as ChatMessage[];
-  const naming = plain ? namePrompt(messages, String(body.model), added) : null;
+  const naming = plain ? namePrompt(messages, String(body.model ?? ""), added) : null;
   let failure = await ask(body, added, signal);
   if (plain && failure?.param && kRecorded.includes(failure.param)) {
     toast("This server's safety filters allow no recording for Inside.");

@@ -26,6 +26,11 @@ test("a schema is sent as one", () => {
   expect(() => plainBody({ ...settings, schema: "nothing" }, messages, "m")).toThrow("Schema");
 });
 
+test("a model that is not known yet is left to the server", () => {
+  expect(streamedBody(standardSettings, messages, "")).not.toHaveProperty("model");
+  expect(streamedBody(standardSettings, messages, "m")).toHaveProperty("model", "m");
+});
+
 test("nothing is recorded beside the safety filter", () => {
   expect(streamedBody(standardSettings, messages, "m")).toMatchObject({ stream: true, logprobs: true, return_routed_experts: true });
   const safe = { ...standardSettings, values: { enable_safety_filter: true } };

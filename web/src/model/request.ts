@@ -44,6 +44,7 @@ export function streamedBody(settings: Settings, messages: ChatMessage[], model:
     stream: true,
     stream_options: { include_usage: true },
   };
+  if (!body.model) delete body.model; // not known yet: the server takes its own
   if (records(settings)) {
     body.logprobs = true;
     body.top_logprobs = kAlternatives;
