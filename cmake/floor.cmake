@@ -18,6 +18,10 @@ function(dbrx_precompile target)
   if(DBRX_PRECOMPILE)
     target_precompile_headers(${target} PRIVATE <algorithm> <chrono> <functional> <map> <memory> <mutex> <optional>
                               <set> <span> <string> <string_view> <utility> <variant> <vector> ${ARGN})
+    if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+      # The times of headers would be part of what is compiled, and another checkout's are others.
+      target_compile_options(${target} PRIVATE "SHELL:-Xclang -fno-pch-timestamp")
+    endif()
   endif()
 endfunction()
 

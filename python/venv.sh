@@ -8,7 +8,7 @@ venv=build/venv-$(basename "$folder")
 lock=$folder/requirements.txt
 if ! cmp -s "$lock" "$venv/installed.txt"; then
   python3 -m venv --clear "$venv" >&2
-  "$venv/bin/pip" install --quiet --no-cache-dir --disable-pip-version-check -r "$lock" >&2
+  "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$lock" >&2
   cp "$lock" "$venv/installed.txt"
 fi
 echo "$venv"

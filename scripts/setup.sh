@@ -8,7 +8,7 @@ set -euo pipefail
 build_packages=(
   ca-certificates g++ cmake ninja-build pkg-config git
   libboost1.81-dev libboost-json1.81-dev libssl-dev libcli11-dev libspdlog-dev libfmt-dev libedit-dev
-  libxxhash-dev libhwloc-dev libpcre2-dev prometheus-cpp-dev
+  ccache libxxhash-dev libhwloc-dev libpcre2-dev prometheus-cpp-dev
 )
 test_packages=(libgtest-dev libbenchmark-dev python3 python3-venv curl openssl chromium)
 all_packages=(clang-19 clang-tidy-19 clang-format-19 libclang-rt-19-dev)

@@ -98,10 +98,6 @@ def prepare():
     COPY.mkdir(parents=True, exist_ok=True)
     for name in ("src", "cmake", "testdata", "CMakeLists.txt", "CMakePresets.json"):
         copy_changed(ROOT / name, COPY / name)
-    (COPY / "build").mkdir(exist_ok=True)
-    cargo = COPY / "build" / "cargo"
-    if not cargo.exists():
-        cargo.symlink_to(ROOT / "build" / "cargo")
     for command in (("cmake", "--preset", "release", "-DDBRX_TESTS=ON"), ("ninja", "-C", "build/release", "test_model")):
         result = run(*command)
         if result.returncode != 0:

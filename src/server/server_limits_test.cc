@@ -135,7 +135,7 @@ TEST(ServerLimits, ARequestThatTheEngineDoesNotTakeGivesBackEverything) {
   EXPECT_EQ(complete(server, R"("max_tokens": 100, "stop": "a")").status, 200);
 }
 
-// What is logged while this lives.
+// What is logged while this lives. It may not begin or end while other threads log.
 class LogCapture {
  public:
   LogCapture() : before_(spdlog::default_logger()) {
@@ -169,6 +169,7 @@ bool becomes(FakeServer& server, const std::string& key, int status) {
 }
 
 TEST(ServerLimits, AChangedKeyFileHoldsAndABrokenOneDoesNot) {
+  const LogCapture log;
   TemporaryFolder dir;
   const std::string path =
       dir.write("keys.json", R"({"keys": [{"name": "a", "key": "one"}]})").string();
@@ -180,7 +181,6 @@ TEST(ServerLimits, AChangedKeyFileHoldsAndABrokenOneDoesNot) {
   dir.write("keys.json", R"({"keys": [{"name": "a", "key": "two"}]})");
   EXPECT_TRUE(becomes(server, "two", 200));
   EXPECT_EQ(list_status(server, "one"), 401);
-  const LogCapture log;
   dir.write("keys.json", "{");
   EXPECT_TRUE(becomes_true([&] { return log.has("the old keys stay in force"); }));
   EXPECT_EQ(list_status(server, "two"), 200);
@@ -192,12 +192,12 @@ TEST(ServerLimits, AKeyFileThatCouldNotBeReadIsReadLater) {
 #if defined(DBRX_ASAN)
   GTEST_SKIP() << "UBSan looks at memory through a pipe, so that it needs descriptors, too";
 #endif
+  const LogCapture log;
   TemporaryFolder dir;
   FakeServer::Setup setup;
   setup.server.key_file =
       dir.write("keys.json", R"({"keys": [{"name": "a", "key": "one"}]})").string();
   FakeServer server(std::move(setup));
-  const LogCapture log;
   dir.write("new.json", R"({"keys": [{"name": "a", "key": "two"}]})");
   rlimit before = {};
   ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
