@@ -15,19 +15,31 @@ case "${1:-}" in
   *) echo "usage: scripts/test.sh [--all | --heavy]" >&2; exit 2 ;;
 esac
 
-n_stages=0
-started=$SECONDS
+# What comes until the next one is a stage: its time is told at the end.
+stages=()
+began=$SECONDS
 stage() {
-  n_stages=$((n_stages + 1))
+  [ ${#stages[@]} -eq 0 ] || stages[-1]+=$((SECONDS - began))
+  stages+=("$1: ")
+  began=$SECONDS
   echo
-  echo "== $1 ($((SECONDS - started)) s)"
+  echo "== $1"
 }
 
-# Runs the test binaries of a build; further arguments go to CTest.
+finish() {
+  stages[-1]+=$((SECONDS - began))
+  echo
+  for one in "${stages[@]}"; do
+    printf '%6d s  %s\n' "${one##*: }" "${one%: *}"
+  done
+  echo "all ${#stages[@]} stages passed in $SECONDS s"
+}
+
+# Runs the test binaries of a build; further arguments go to CTest. Two tests for each core: many of them wait.
 run_ctest() {
   local build=$1
   shift
-  ctest --test-dir "$build" --output-on-failure -j "$(nproc)" --no-tests=error "$@" |
+  ctest --test-dir "$build" --output-on-failure -j $((2 * $(nproc))) --no-tests=error "$@" |
     grep -v -E '^ *(Start|[0-9]+/[0-9]+ Test.*Passed)' || return 1
 }
 
@@ -36,8 +48,7 @@ if [ $heavy = 1 ]; then
   scripts/build.sh --tests release dbrx
   stage "clients: lm-evaluation-harness, litellm"
   python/heavy_clients/run.sh
-  echo
-  echo "all $n_stages stages passed in $((SECONDS - started)) s"
+  finish
   exit
 fi
 
@@ -72,11 +83,14 @@ stage "the Playground: units"
 web/scripts/install.sh
 npm test --silent --prefix web
 
-stage "the Playground: a browser"
+# The soak waits most of its time, and so does a browser.
+stage "the Playground: a browser, beside a soak of 20 seconds"
+soak_log=build/soak.log
+python3 python/soak/soak.py --seconds 20 --requests 600 --connections 200 >"$soak_log" 2>&1 &
+soak=$!
 npm run e2e --silent --prefix web
-
-stage "soak: 20 seconds"
-python3 python/soak/soak.py --seconds 20 --requests 600 --connections 200
+wait $soak || { cat "$soak_log" >&2; exit 1; }
+cat "$soak_log"
 
 if [ $all = 1 ]; then
   # Forced instruction sets and sanitizers run the kernels and the tiny model, not the default model.
@@ -108,6 +122,4 @@ if [ $all = 1 ]; then
   python3 python/soak/soak.py --binary build/tsan/dbrx --seconds 20 --requests 150 --connections 60 \
     --memory-slack 2000
 fi
-
-echo
-echo "all $n_stages stages passed in $((SECONDS - started)) s"
+finish

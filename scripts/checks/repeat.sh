@@ -47,7 +47,7 @@ once() {
 for ((run = 1; run <= client_runs || run <= unit_runs; ++run)); do
   if ((run % 2 == 0)); then keep_busy; fi
   if ((run <= unit_runs)); then
-    once units $run ctest --test-dir build/release --output-on-failure -j "$(nproc)" --no-tests=error
+    once units $run ctest --test-dir build/release --output-on-failure -j $((2 * $(nproc))) --no-tests=error
   fi
   if ((run <= client_runs)); then
     once python $run python/clients/run.sh

@@ -32,8 +32,8 @@ export function launch() {
   return chromium.launch({ executablePath, args: ["--no-sandbox"] });
 }
 
-// expected: complaints of the browser's console that belong to the test.
-export async function openPage(browser, url, { expected = /^$/, ...options } = {}) {
+// expected: complaints of the browser's console that belong to the test. prepare: called with the page before it loads.
+export async function openPage(browser, url, { expected = /^$/, prepare = async () => {}, ...options } = {}) {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
   const page = await context.newPage();
   page.setDefaultTimeout(kPatienceMs);
@@ -51,6 +51,7 @@ export async function openPage(browser, url, { expected = /^$/, ...options } = {
     globalThis.violations = [];
     addEventListener("securitypolicyviolation", (event) => globalThis.violations.push(`${event.violatedDirective} ${event.blockedURI}`));
   });
+  await prepare(page);
   await page.goto(url);
   await page.getByRole("textbox", { name: "Message", exact: true }).waitFor();
   const close = async () => {

@@ -42,6 +42,40 @@ test("a server that wants a key is given one, for this tab only", async () => {
   await server.stop();
 });
 
+test("what is asked before the models and the history have come is answered and stays", async () => {
+  let listModels;
+  const listed = new Promise((resolve) => (listModels = resolve));
+  const prepare = async (page) => {
+    await page.route("**/v1/models", async (route) => {
+      await listed;
+      await route.continue();
+    });
+    await page.addInitScript(() => {
+      const opened = new Promise((resolve) => (globalThis.openHistory = resolve));
+      const { get, set } = Object.getOwnPropertyDescriptor(IDBRequest.prototype, "onsuccess");
+      Object.defineProperty(IDBRequest.prototype, "onsuccess", {
+        get,
+        set(call) {
+          const late = this instanceof IDBOpenDBRequest;
+          set.call(this, late ? (event) => opened.then(() => call.call(this, event)) : call);
+        },
+      });
+    });
+  };
+  const { page, close } = await openPage(shared.browser, shared.server.url, { prepare });
+  await page.getByRole("textbox", { name: "Message", exact: true }).fill("Who are you?");
+  await page.keyboard.press("Enter");
+  await page.locator(".message.user").waitFor();
+  await page.evaluate(() => globalThis.openHistory());
+  await page.locator(".answer[aria-busy=false]").waitFor();
+  assert.equal(await page.locator(".trouble").count(), 0);
+  await page.getByRole("navigation", { name: "Conversations" }).getByRole("button", { name: "Who are you?", exact: true }).waitFor();
+  listModels();
+  await page.getByRole("combobox", { name: "Model" }).getByRole("option").first().waitFor({ state: "attached" });
+  assert.equal(await page.locator(".message.user").count(), 1);
+  await close();
+});
+
 test("a server whose filters watch everything is asked without recording", async () => {
   const server = await startServer(0, "--safety", "always");
   const { page, close } = await openPage(shared.browser, server.url, { expected: /status of 400/ });
