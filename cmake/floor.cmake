@@ -71,8 +71,14 @@ function(dbrx_floor name)
     if(NOT arg_TEST_MAIN)
       target_link_libraries(test_${name} PRIVATE GTest::gtest_main)
     endif()
+    # Those of full size take gigabytes and all cores: one at a time.
     gtest_discover_tests(test_${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR} TEST_PREFIX "${name}."
-                         DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 300)
+                         TEST_FILTER "-FullSize*" DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 300)
+    if(name STREQUAL "model")
+      gtest_discover_tests(test_${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR} TEST_PREFIX "${name}."
+                           TEST_FILTER "FullSize*" DISCOVERY_MODE PRE_TEST
+                           PROPERTIES TIMEOUT 300 RESOURCE_LOCK full_size)
+    endif()
   endif()
   if(DBRX_BENCH AND benches)
     add_executable(bench_${name} ${benches})
