@@ -4,6 +4,9 @@ import hashlib
 import http.client
 import json
 import os
+import pathlib
+import re
+import shutil
 import signal
 import socket
 import ssl
@@ -348,3 +351,76 @@ def test_a_stream_of_stats_does_not_hold_up_the_end(start_server):
         server.terminate()
         read_all(connection)
         assert server.wait() == 0
+
+
+@pytest.mark.parametrize("flags, words", [
+    (("--max-num-seqs", "193"), ["--max-num-seqs", "192"]),
+    (("--max-model-len", "99999"), ["--max-model-len", "2048"]),
+    (("--kv-cache-tokens", "64"), ["--kv-cache-tokens", "2048"]),
+])
+def test_flags_that_make_no_sense_are_refused_before_weights_are_read(tmp_path, flags, words):
+    for file in pathlib.Path(MODEL).glob("*.json"):
+        if "index" not in file.name:
+            shutil.copy(file, tmp_path)
+    refused = run_serve("--model", tmp_path, *flags)
+    assert refused.returncode != 0 and "safetensors" not in refused.stderr
+    assert all(word in refused.stderr for word in words), refused.stderr
+
+
+@pytest.mark.parametrize("flags, env, words", [
+    ((), {"DBRX_API_KEY": ""}, ["DBRX_API_KEY is empty"]),
+    ((), {"DBRX_API_KEY_FILE": ""}, ["DBRX_API_KEY_FILE is empty"]),
+    ((), {"DBRX_API_KEYS": "secret"}, ["DBRX_API_KEYS names no flag", "DBRX_API_KEY,"]),
+    (("--host", "0.0.0.0"), {}, ["--api-key", "--no-keys"]),
+    (("--no-keys", "--api-key", "a"), {}, ["--no-keys contradicts"]),
+])
+def test_a_server_that_should_have_keys_does_not_start_without(flags, env, words):
+    refused = run_serve("--model", MODEL, *flags, env={**os.environ, **env})
+    assert refused.returncode != 0 and all(word in refused.stderr for word in words), refused.stderr
+    assert "secret" not in refused.stderr
+
+
+def test_a_variable_that_names_no_flag_is_told_of():
+    ended = run_serve("--model", "/nonexistent", env={**os.environ, "DBRX_MAX_MODEL_LENGTH": "7"})
+    assert "DBRX_MAX_MODEL_LENGTH; did you mean DBRX_MAX_MODEL_LEN?" in ended.stderr
+
+
+def test_the_default_model_starts_with_little_memory(start_server):
+    status = pathlib.Path(f"/proc/{start_server().process.pid}/status").read_text()
+    assert int(re.search(r"^VmHWM:\s*(\d+) kB", status, re.MULTILINE)[1]) < 150_000
+
+
+# A log that nobody reads
+
+
+def test_a_log_that_nobody_reads_stops_nobody():
+    """Each request leaves a line of some hundred bytes, and a pipe takes 64 KB."""
+    process = subprocess.Popen([BINARY, "serve", "--model", MODEL, "--port", "0"], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+    url = process.stdout.readline().split()[-1]
+    try:
+        with httpx.Client(timeout=PATIENCE) as client:
+            for _ in range(3000):
+                assert client.get(url + "/v1/models").status_code == 200
+            assert client.get(url + "/livez").status_code == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0
+    finally:
+        process.kill()
+
+
+def test_a_log_whose_reader_has_gone_stops_nobody():
+    process = subprocess.Popen([BINARY, "serve", "--model", MODEL, "--port", "0"], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+    url = process.stdout.readline().split()[-1]
+    process.stdout.close()
+    process.stderr.close()
+    try:
+        for _ in range(3):
+            assert httpx.get(url + "/v1/models", timeout=PATIENCE).status_code == 200
+        lost = re.search(r"^dbrx:log_lines_dropped_total\S* (\d+)", httpx.get(url + "/metrics").text, re.MULTILINE)
+        assert int(lost[1]) > 0
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0
+    finally:
+        process.kill()

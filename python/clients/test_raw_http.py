@@ -200,6 +200,18 @@ def test_a_second_sigterm_ends_at_once(start_server):
         assert server.wait() == 0
 
 
+def test_a_step_that_takes_long_does_not_hold_up_the_end(start_server):
+    server = start_server(*SLOW, "--max-num-batched-tokens", "2048", "--shutdown-timeout", "3600")
+    with connect(server) as connection:
+        connection.sendall(request_bytes({"prompt": [100] * 2000, "max_tokens": 1}, path="/v1/completions"))
+        wait_until_it_runs(server)
+        server.terminate()
+        wait_until(lambda: not is_ready(server))
+        server.terminate()
+        assert server.wait() == 0
+    assert any("in the middle of a step" in line for line in server.log)
+
+
 def test_a_port_in_use_is_explained(server):
     second = subprocess.run(
         [BINARY, "serve", "--model", MODEL, "--port", str(server.port)],

@@ -229,6 +229,11 @@ def test_texts_or_all_can_be_left_out(start_server):
     (record,) = get(without_texts, "/dbrx/v1/requests")["data"]
     assert record["input"] is None and record["choices"][0]["answer"] is None
     assert record["usage"]["completion_tokens"] == answer.usage.completion_tokens
+    ask(without_texts, stop=["Mrs Smith"])
+    with pytest.raises(urllib.error.HTTPError):
+        post(without_texts, "/v1/chat/completions", json.dumps({"messages": "Mr Smith is ill"}).encode())
+    refused = get(without_texts, "/dbrx/v1/requests")
+    assert refused["data"][0]["error"] == "invalid_value: messages" and "Smith" not in json.dumps(refused)
     nothing = start_server("--no-record-requests")
     ask(nothing)
     code, error = refusal(nothing, "/dbrx/v1/requests")
@@ -248,7 +253,7 @@ def test_each_key_sees_its_own_usage_and_admins_all(start_server):
 
 
 def test_an_address_that_others_reach_shows_no_requests_without_keys(start_server):
-    server = start_server("--host", "0.0.0.0")
+    server = start_server("--host", "0.0.0.0", "--no-keys")
     ask(server)
     code, error = refusal(server, "/dbrx/v1/requests")
     assert code == 403 and "keys" in error["message"]

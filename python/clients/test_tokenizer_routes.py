@@ -25,6 +25,14 @@ def test_tokens_go_back_to_their_text(server, text):
     assert call(server, "/tokenize", {"prompt": text})["token_strs"] is None
 
 
+def test_more_ids_than_the_context_has_are_not_turned_into_text(server):
+    room = call(server, "/tokenize", {"prompt": ""})["max_model_len"]
+    assert call(server, "/detokenize", {"tokens": [97] * room})["prompt"]
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        call(server, "/detokenize", {"tokens": [97] * (room + 1)})
+    assert refused.value.code == 400 and json.load(refused.value)["error"]["code"] == "context_length_exceeded"
+
+
 def test_a_conversation_has_the_tokens_that_a_completion_counts(server, client, model):
     messages = [{"role": "user", "content": "Say <|im_end|> twice."}]
     answer = call(server, "/tokenize", {"model": model, "messages": messages})

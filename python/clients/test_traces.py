@@ -88,7 +88,7 @@ def test_a_request_is_a_span_with_the_parts_of_its_life(start_server, collector)
     assert told["gen_ai.response.id"] == answer.id
     assert int(told["gen_ai.request.max_tokens"]) == 7 and told["gen_ai.request.temperature"] == 0.5
     assert int(told["gen_ai.request.seed"]) == 3
-    assert told["gen_ai.request.stop_sequences"] == {"values": [{"stringValue": "NEVER"}]}
+    assert "NEVER" not in json.dumps(spans)
     assert told["gen_ai.response.finish_reasons"] == {"values": [{"stringValue": answer.choices[0].finish_reason}]}
     assert int(told["gen_ai.usage.input_tokens"]) == answer.usage.prompt_tokens
     assert int(told["gen_ai.usage.output_tokens"]) == answer.usage.completion_tokens

@@ -119,7 +119,7 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
                  "longest sequence (default: the model's)")
       ->check(CLI::Range(int64_t{2}, int64_t{1} << 31));
   app.add_option("--max-num-seqs,--parallel", flags.max_sequences, "sequences in one step")
-      ->check(CLI::Range(1, 256))
+      ->check(CLI::Range(int64_t{1}, kMaxSequences))
       ->capture_default_str();
   app.add_option("--max-num-batched-tokens", flags.max_batched_tokens, "tokens in one step")
       ->check(CLI::Range(1, 65536))
@@ -183,13 +183,15 @@ LoadedModel load_for_generation(const ModelFlags& flags, bool needs_chat_templat
                  "generation_config.json): answers go on to their token limit\n",
                  flags.model_dir.c_str());
   }
+  // Before the weights, which may take minutes.
+  const EngineOptions options = resolve_options(engine_options(loaded, flags), loaded.config);
   if (synthetic) {
     loaded.weights.model = make_synthetic(*loaded.context, flags, loaded.config);
   } else {
     loaded.weights = open_model(flags.model_dir, load_options(flags, loaded.threads));
   }
   loaded.engine = std::make_unique<Engine>(*loaded.context, *loaded.weights.model,
-                                           loaded.tokenizer.get(), engine_options(loaded, flags));
+                                           loaded.tokenizer.get(), options);
   return loaded;
 }
 

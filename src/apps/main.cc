@@ -5,12 +5,12 @@
 #include <exception>
 #include <istream>
 #include <memory>
-#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "apps/commands.h"
+#include "apps/suggestion.h"
 #include "base/error.h"
 #include "base/isa.h"
 #include "text/grammar_trial.h"
@@ -53,31 +53,6 @@ class FlagFile : public CLI::ConfigTOML {
  private:
   const CLI::App& app_;
 };
-
-// How many letters to insert, remove or replace.
-size_t edit_distance(const std::string& a, const std::string& b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = std::exchange(row[0], i);
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, replaced}));
-    }
-  }
-  return row.back();
-}
-
-// "; did you mean --port?" for the nearest of the known names, or nothing where none is near.
-std::string suggestion(const std::string& name, const std::vector<std::string>& known) {
-  constexpr size_t kMaxDistance = 3;
-  const auto distance = [&](const std::string& other) { return edit_distance(name, other); };
-  const auto nearest =
-      std::min_element(known.begin(), known.end(),
-                       [&](const auto& a, const auto& b) { return distance(a) < distance(b); });
-  if (nearest == known.end() || distance(*nearest) > kMaxDistance) return "";
-  return "; did you mean " + *nearest + "?";
-}
 
 // What was not understood, with what may have been meant: the first unknown flag, or the command
 // when there is none. Empty: all was.

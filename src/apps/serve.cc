@@ -7,8 +7,11 @@
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
+#include <future>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -24,6 +27,8 @@
 
 namespace dbrx {
 namespace {
+
+constexpr std::chrono::seconds kLastStepTime{2};
 
 // "models/dbrx-nano/" -> "dbrx-nano"
 std::string directory_name(const std::string& model_dir) {
@@ -81,6 +86,19 @@ void require_checksums(const std::string& model_dir) {
                   "checksums");
 }
 
+// Bytes a second; 0 where there is no memory to find out.
+double memory_rate(const LoadedModel& loaded) {
+  const WeightBytes bytes = loaded.weights.model->weight_bytes();
+  const ModelConfig& config = loaded.config;
+  const int64_t all = bytes.dense + bytes.head + bytes.expert * config.n_experts * config.n_layers;
+  try {
+    return measure_read(*loaded.context, static_cast<size_t>(all));
+  } catch (const Error& error) {
+    spdlog::warn("what the memory gives is not measured: {}", error.what());
+    return 0;
+  }
+}
+
 // Damaged weights give wrong answers: then there are none.
 std::unique_ptr<BackgroundVerify> start_verify(const LoadedModel& loaded, Server& server) {
   constexpr int64_t kBytesPerSecond = 1'000'000'000;  // a few percent of what memory gives
@@ -102,10 +120,14 @@ int serve(ServeFlags& flags) {
   const auto start = std::chrono::steady_clock::now();
   complete_options(flags);
   ServerOptions& options = flags.server;
-  start_logging(options.access_log.format, flags.log_level);
+  std::optional<Log> log(std::in_place, options.access_log.format, flags.log_level);
   for (const std::string& name : flags.ignored_variables) {
     spdlog::warn("{} is ignored: it is Kubernetes' link to a service, not a setting", name);
   }
+  for (const std::string& name : flags.unknown_variables) {
+    spdlog::warn("no flag has the variable {}", name);
+  }
+  std::signal(SIGPIPE, SIG_IGN);  // a reader of ours that has gone is no reason to go as well
   // Some parents leave it ignored; then it could not be told how the trial of a grammar ended.
   std::signal(SIGCHLD, SIG_DFL);
   // Until the server handles it: there is nothing to read again while weights load.
@@ -120,15 +142,16 @@ int serve(ServeFlags& flags) {
   options.trial_program = "/proc/self/exe";  // though another file may have its name by now
   options.tokenizer_config = loaded.tokenizer_config;
   options.system_fingerprint = fingerprint(loaded, flags.model);
+  options.telemetry.metrics.log_lines_dropped = [&log] { return log->n_dropped(); };
   options.telemetry.metrics.kv_format = flags.model.kv_format;
   options.telemetry.metrics.prefix_cache = flags.model.prefix_cache;
-  options.telemetry.metrics.read_bytes_per_second = measure_read(*loaded.context);
+  options.telemetry.metrics.read_bytes_per_second = memory_rate(loaded);
   const bool has_chat_template = loaded.chat_template.has_value();
   Server server(options, *loaded.engine, *loaded.tokenizer, std::move(loaded.chat_template));
   server.listen(port);
   if (!options.anonymous.contains(Scope::admin) && !options.has_keys()) {
     spdlog::warn(
-        "listening on {} without keys (--api-key): everybody who reaches this machine can use the "
+        "listening on {} without keys (--no-keys): everybody who reaches this machine can use the "
         "model",
         options.host);
   }
@@ -139,15 +162,24 @@ int serve(ServeFlags& flags) {
   const std::string weights = describe_load(loaded);
   if (!weights.empty()) spdlog::info("weights: {}", weights);
   print_welcome(options, port.port(), has_chat_template);
-  std::thread engine_thread([&loaded] {
+  std::promise<void> engine_returned;
+  std::future<void> engine_end = engine_returned.get_future();
+  std::thread engine_thread([&] {
     pthread_setname_np(pthread_self(), "engine");
     loaded.engine->run();
+    engine_returned.set_value();
   });
   std::unique_ptr<BackgroundVerify> verify;
   if (flags.verify) verify = start_verify(loaded, server);
   server.run();
   verify.reset();
   loaded.engine->stop(/*abort=*/true);
+  // All calls are answered. A step can't be interrupted, and one of a long prompt takes minutes.
+  if (engine_end.wait_for(kLastStepTime) == std::future_status::timeout) {
+    spdlog::warn("stopped in the middle of a step, which nobody waits for");
+    log.reset();
+    std::_Exit(0);
+  }
   engine_thread.join();
   spdlog::info("stopped");
   return 0;

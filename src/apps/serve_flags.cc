@@ -1,5 +1,7 @@
 #include "apps/serve_flags.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cctype>
 #include <cstdint>
@@ -7,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include "apps/suggestion.h"
 #include "base/error.h"
 #include "server/http_text.h"
 
@@ -51,6 +54,9 @@ void add_key_flags(CLI::App& app, ServeFlags& flags) {
                  "key that may also see what other clients do (may be given again)");
   app.add_option("--api-key-file", flags.server.key_file,
                  "JSON file of keys with names, scopes and limits; read again when it changes");
+  app.add_flag("--no-keys", flags.no_keys,
+               "let everybody who reaches an address of --host other than this machine's own use "
+               "the model");
 }
 
 void add_behavior_flags(CLI::App& app, ServeFlags& flags) {
@@ -168,15 +174,16 @@ bool is_service_link(const std::string& variable) {
 }
 
 // --max-model-len: DBRX_MAX_MODEL_LEN
-void name_variables(CLI::App& app, std::vector<std::string>& ignored) {
+void name_variables(CLI::App& app, ServeFlags& flags) {
   for (CLI::Option* option : app.get_options()) {
     if (option->get_lnames().empty() || option == app.get_help_ptr()) continue;
     std::string name = "DBRX_" + option->get_lnames().front();
     std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) {
       return c == '-' ? '_' : static_cast<char>(std::toupper(c));
     });
+    flags.variables.push_back(name);
     if (name == "DBRX_PORT" && is_service_link(name)) {
-      ignored.push_back(name);
+      flags.ignored_variables.push_back(name);
     } else {
       option->envname(name);
     }
@@ -193,6 +200,50 @@ void add_keys(const std::vector<std::string>& texts, const std::string& prefix,
     client.scopes = scopes;
     keys.add(text, std::move(client));
   }
+}
+
+const std::vector<std::string> kSecrets = {"DBRX_API_KEY", "DBRX_ADMIN_API_KEY",
+                                           "DBRX_API_KEY_FILE"};
+
+// A secret that was not set where it should have been, or under a misspelt name, must not leave the
+// server open. Other names that no flag has may be somebody else's.
+void check_variables(ServeFlags& flags) {
+  for (const std::string& name : kSecrets) {
+    const char* value = std::getenv(name.c_str());
+    if (value == nullptr || *value != '\0') continue;
+    throw Error(Code::invalid_argument,
+                "the variable " + name +
+                    " is empty: give it a value, or unset it to serve without what it names");
+  }
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string text = *entry;
+    const std::string name = text.substr(0, text.find('='));
+    // What Kubernetes adds for a service called dbrx has these names.
+    const bool is_link = name.starts_with("DBRX_SERVICE_") || name.starts_with("DBRX_PORT_");
+    if (!name.starts_with("DBRX_") || name == "DBRX_ISA" || is_link) continue;
+    if (std::find(flags.variables.begin(), flags.variables.end(), name) != flags.variables.end()) {
+      continue;
+    }
+    const std::string nearest = nearest_name(name, flags.variables);
+    if (std::find(kSecrets.begin(), kSecrets.end(), nearest) != kSecrets.end()) {
+      throw Error(Code::invalid_argument, "the variable " + name + " names no flag: rename it to " +
+                                              nearest + ", or unset it");
+    }
+    flags.unknown_variables.push_back(name + suggestion(name, flags.variables));
+  }
+}
+
+// Whoever reaches an address of the network could use a server without keys.
+void check_keys(const ServeFlags& flags) {
+  const ServerOptions& options = flags.server;
+  if (flags.no_keys && options.has_keys()) {
+    throw Error(Code::invalid_argument, "--no-keys contradicts the keys that are given");
+  }
+  if (flags.no_keys || options.has_keys() || is_loopback_name(options.host)) return;
+  throw Error(Code::invalid_argument,
+              "--host " + options.host +
+                  " lets everybody who reaches this machine use the model: give keys (--api-key, "
+                  "--api-key-file, or their variables), or say --no-keys");
 }
 
 std::chrono::milliseconds milliseconds(double seconds) {
@@ -221,7 +272,7 @@ void add_serve_flags(CLI::App& app, ServeFlags& flags) {
   add_telemetry_flags(app, flags);
   end_group("Recent requests and traces");
   add_foreign_flags(app);
-  name_variables(app, flags.ignored_variables);
+  name_variables(app, flags);
   app.footer(
       "Each flag may come from the environment, or from a file of lines NAME = VALUE:\n"
       "dbrx serve --config FILE. The command line goes first, then the file.");
@@ -232,6 +283,8 @@ void complete_options(ServeFlags& flags) {
   add_keys(flags.api_keys, "key-", {Scope::infer, Scope::metrics}, options.keys);
   add_keys(flags.admin_api_keys, "admin-", {Scope::infer, Scope::metrics, Scope::admin},
            options.keys);
+  check_variables(flags);
+  check_keys(flags);
   if (!is_loopback_name(options.host)) options.anonymous.erase(Scope::admin);
   for (const std::string& origin : flags.allowed_origins) options.origins.add(origin);
   options.safety = make_safety_policy(flags.safety);

@@ -29,12 +29,16 @@ struct ServeFlags {
   bool no_record_texts = false;
   std::string traces_endpoint;
   bool verify = false;
-  std::vector<std::string> ignored_variables;  // of the environment, for the log
+  bool no_keys = false;
+  std::vector<std::string> variables;          // of the environment, one for each flag
+  std::vector<std::string> ignored_variables;  // of these, for the log
+  std::vector<std::string> unknown_variables;  // with what may have been meant, for the log
 };
 
 void add_serve_flags(CLI::App& app, ServeFlags& flags);
 
-// The options as the server takes them: keys, origins, log and times. Throws Error.
+// The options as the server takes them: keys, origins, log and times. Throws Error, above all where
+// somebody who meant to have keys would have none.
 void complete_options(ServeFlags& flags);
 
 }  // namespace dbrx

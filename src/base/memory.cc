@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <exception>
 #include <string>
 
 #include "base/error.h"
@@ -37,18 +38,33 @@ Block::Block(size_t bytes) {
 
 std::byte* Arena::take_bytes(size_t bytes) {
   const size_t rounded = round_up(bytes, kAlignment);
-  while (block_ < blocks_.size() && used_ + rounded > blocks_[block_].size()) {
-    ++block_;
-    used_ = 0;
+  while (level_.block < blocks_.size() && level_.used + rounded > blocks_[level_.block].size()) {
+    ++level_.block;
+    level_.used = 0;
   }
-  if (block_ == blocks_.size()) {
-    // Whole huge pages: rows of activations lie KiB apart, more of them than a TLB has small pages.
-    blocks_.emplace_back(round_up(std::max(rounded, kAlignment), kHugePage));
-    used_ = 0;
+  if (level_.block == blocks_.size()) {
+    // Each as large as all before, so that few are needed. Whole huge pages: rows of activations
+    // lie KiB apart, more of them than a TLB has small pages.
+    blocks_.emplace_back(round_up(std::max({rounded, kAlignment, capacity_bytes()}), kHugePage));
+    level_.used = 0;
   }
-  std::byte* piece = blocks_[block_].data() + used_;
-  used_ += rounded;
+  std::byte* piece = blocks_[level_.block].data() + level_.used;
+  level_.used += rounded;
+  level_.taken += rounded;
+  most_taken_ = std::max(most_taken_, level_.taken);
   return piece;
+}
+
+void Arena::rewind(const Level& level) noexcept {
+  level_ = level;
+  if (level.taken > 0 || blocks_.size() < 2) return;
+  blocks_.clear();  // first: two copies might not fit
+  try {
+    // Twice as large: needs that rise slowly do not move everything each time.
+    blocks_.emplace_back(round_up(2 * most_taken_, kHugePage));
+  } catch (const std::exception&) {
+    // The next step asks again, and tells its caller what is missing.
+  }
 }
 
 size_t Arena::capacity_bytes() const {

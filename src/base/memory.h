@@ -36,7 +36,10 @@ class Block {
 };
 
 // A stack of scratch memory: take() hands out aligned pieces, a Mark gives them back. It grows by
-// whole blocks the first time a step needs more; after that no step allocates. One thread only.
+// whole blocks when a step needs more than any before. When the outermost Mark dies, one block that
+// would have held all of that takes the place of several: pieces of ever other sizes then never
+// leave gaps, and no step allocates that needs no more than one before. Physical memory is taken
+// only as far as pieces have reached. One thread only.
 class Arena {
  public:
   // Uninitialised room for n values, valid until the enclosing Mark dies.
@@ -45,31 +48,34 @@ class Arena {
     return {reinterpret_cast<T*>(take_bytes(n * sizeof(T))), n};
   }
 
+  struct Level {
+    size_t block = 0;  // index of the block that is being filled
+    size_t used = 0;   // bytes used of it
+    size_t taken = 0;  // bytes of all pieces
+  };
+
   // Remembers the fill level and restores it when it goes out of scope.
   class Mark {
    public:
-    explicit Mark(Arena& arena) : arena_(arena), block_(arena.block_), used_(arena.used_) {}
-    ~Mark() {
-      arena_.block_ = block_;
-      arena_.used_ = used_;
-    }
+    explicit Mark(Arena& arena) : arena_(arena), level_(arena.level_) {}
+    ~Mark() { arena_.rewind(level_); }
     Mark(const Mark&) = delete;
     Mark& operator=(const Mark&) = delete;
 
    private:
     Arena& arena_;
-    size_t block_;
-    size_t used_;
+    Level level_;
   };
 
   size_t capacity_bytes() const;
 
  private:
   std::byte* take_bytes(size_t bytes);
+  void rewind(const Level& level) noexcept;
 
   std::vector<Block> blocks_;
-  size_t block_ = 0;  // index of the block that is being filled
-  size_t used_ = 0;   // bytes used of it
+  Level level_;
+  size_t most_taken_ = 0;  // bytes at one time, since the start
 };
 
 }  // namespace dbrx

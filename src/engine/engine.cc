@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <random>
+#include <string>
 
 #include "base/error.h"
 #include "engine/engine_state.h"
@@ -9,30 +10,6 @@
 
 namespace dbrx {
 namespace {
-
-EngineOptions resolve(EngineOptions options, const ModelConfig& config) {
-  const auto require = [](bool valid, const char* message) {
-    if (!valid) throw Error(Code::invalid_argument, message);
-  };
-  if (options.max_context == 0) options.max_context = config.max_seq_len;
-  if (options.kv_blocks == 0) options.kv_blocks = blocks_for(options.max_context);
-  require(options.max_context >= 2 && options.max_context <= config.max_seq_len,
-          "max_context must be from 2 to the model's own limit");
-  require(options.max_batched_tokens >= 1, "max_batched_tokens must be at least 1");
-  require(options.max_sequences >= 1 && options.max_sequences <= kMaxSequences,
-          "max_sequences must be from 1 to 192");
-  require(options.prefill_slowdown == 0 || options.prefill_slowdown > 1,
-          "prefill_slowdown must be above 1, or 0 for none");
-  require(options.max_queued_requests >= 1, "max_queued_requests must be at least 1");
-  require(
-      options.kv_blocks >= blocks_for(options.max_context),
-      "kv_blocks: the cache must hold at least one whole context; lower max_context or give the "
-      "cache more memory");
-  for (const int32_t id : options.eos_token_ids) {
-    require(id >= 0 && id < config.vocab_size, "eos_token_ids: an id is outside the vocabulary");
-  }
-  return options;
-}
 
 SchedulerLimits scheduler_limits(const EngineOptions& options) {
   return {.max_sequences = std::min(options.max_sequences, options.max_batched_tokens),
@@ -62,17 +39,43 @@ uint64_t random_seed() {
 
 }  // namespace
 
+EngineOptions resolve_options(EngineOptions options, const ModelConfig& config) {
+  const auto require = [](bool valid, const std::string& message) {
+    if (!valid) throw Error(Code::invalid_argument, message);
+  };
+  if (options.max_context == 0) options.max_context = config.max_seq_len;
+  if (options.kv_blocks == 0) options.kv_blocks = blocks_for(options.max_context);
+  require(options.max_context >= 2 && options.max_context <= config.max_seq_len,
+          "max_context (--max-model-len) must be from 2 to the model's own limit, " +
+              std::to_string(config.max_seq_len));
+  require(options.max_batched_tokens >= 1, "max_batched_tokens must be at least 1");
+  require(options.max_sequences >= 1 && options.max_sequences <= kMaxSequences,
+          "max_sequences (--max-num-seqs) must be from 1 to " + std::to_string(kMaxSequences));
+  require(options.prefill_slowdown == 0 || options.prefill_slowdown > 1,
+          "prefill_slowdown must be above 1, or 0 for none");
+  require(options.max_queued_requests >= 1, "max_queued_requests must be at least 1");
+  require(options.kv_blocks >= blocks_for(options.max_context),
+          "kv_blocks (--kv-cache-tokens): the cache must hold at least one whole context of " +
+              std::to_string(options.max_context) +
+              " tokens; lower max_context (--max-model-len) or give the cache more memory");
+  for (const int32_t id : options.eos_token_ids) {
+    require(id >= 0 && id < config.vocab_size, "eos_token_ids: an id is outside the vocabulary");
+  }
+  return options;
+}
+
 Engine::State::State(Context& context_in, Model& model_in, const Tokenizer* tokenizer_in,
                      EngineOptions options_in)
     : context(context_in),
       model(model_in),
       tokenizer(tokenizer_in),
-      options(resolve(std::move(options_in), model.config())),
+      options(resolve_options(std::move(options_in), model.config())),
       cache(model.config(), options.kv_format, options.kv_blocks),
       blocks(options.kv_blocks),
       scheduler(scheduler_limits(options), blocks),
       sampler(model.config().vocab_size, ids_without_token(tokenizer, model.config().vocab_size)),
-      step_counters(model) {
+      step_counters(model),
+      queued(options.max_queued_requests) {
   const auto n_rows = static_cast<size_t>(options.max_batched_tokens);
   const auto n_sequences = static_cast<size_t>(options.max_sequences);
   batch.tokens.reserve(n_rows);
@@ -99,7 +102,10 @@ const ModelConfig& Engine::model_config() const { return state_->model.config();
 
 int64_t Engine::max_context() const { return state_->options.max_context; }
 
-int64_t Engine::max_queued_requests() const { return state_->options.max_queued_requests; }
+int64_t Engine::max_queued_requests(uint64_t client) const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->queued.most(client);
+}
 
 std::span<const int32_t> Engine::eos_token_ids() const { return state_->options.eos_token_ids; }
 
@@ -111,6 +117,7 @@ SubmitResult Engine::submit_all(std::span<const std::shared_ptr<Request>> reques
   std::vector<Arrival> arrivals;
   for (const std::shared_ptr<Request>& request : requests) {
     CHECK(request != nullptr);
+    CHECK_EQ(request->client, requests.front()->client);
     validate_request(*request, {.vocab_size = s.model.config().vocab_size,
                                 .max_context = s.options.max_context,
                                 .has_text = s.tokenizer != nullptr,
@@ -123,10 +130,16 @@ SubmitResult Engine::submit_all(std::span<const std::shared_ptr<Request>> reques
   {
     const std::lock_guard lock(s.mutex);
     if (s.stopping) return SubmitResult::stopping;
-    const bool fits = n <= s.options.max_queued_requests - s.n_queued;
-    if (!fits && !beyond_bound) return SubmitResult::queue_full;
-    s.inbox.insert(s.inbox.end(), arrivals.begin(), arrivals.end());  // first: it may throw
-    s.n_queued += n;
+    if (n == 0) return SubmitResult::ok;
+    const uint64_t client = requests.front()->client;
+    if (!beyond_bound && !s.queued.fits(client, n)) return SubmitResult::queue_full;
+    s.queued.take(client, n);
+    try {
+      s.inbox.insert(s.inbox.end(), arrivals.begin(), arrivals.end());
+    } catch (...) {
+      for (int64_t i = 0; i < n; ++i) s.queued.give_back(client);
+      throw;
+    }
     s.published.waiting += n;
   }
   s.wake.notify_one();

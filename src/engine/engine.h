@@ -23,11 +23,11 @@ namespace dbrx {
 constexpr int64_t kMaxSequences = kMaxLogitRows * 3 / 4;
 
 struct EngineOptions {
-  int64_t max_sequences = 64;        // that run in one step
-  int64_t max_batched_tokens = 512;  // rows of one step: the prefill chunk
-  int64_t max_queued_requests = 1024;
-  int64_t max_context = 0;  // tokens of one sequence; 0: the model's
-  int64_t kv_blocks = 0;    // of 64 tokens; at least one whole context (0: just that)
+  int64_t max_sequences = 64;          // that run in one step
+  int64_t max_batched_tokens = 512;    // rows of one step: the prefill chunk
+  int64_t max_queued_requests = 1024;  // of all clients
+  int64_t max_context = 0;             // tokens of one sequence; 0: the model's
+  int64_t kv_blocks = 0;               // of 64 tokens; at least one whole context (0: just that)
   Format kv_format = Format::bf16;
   bool prefix_cache = true;  // texts that begin with the same blocks share them
   // Beside sequences that generate, prompts are computed in chunks that let a step take at most
@@ -36,6 +36,10 @@ struct EngineOptions {
   std::vector<int32_t> eos_token_ids = {};
   std::function<std::chrono::steady_clock::time_point()> clock = std::chrono::steady_clock::now;
 };
+
+// With every 0 resolved. Throws Error(invalid_argument) when the options make no sense for such a
+// model: who is about to load one may ask before.
+EngineOptions resolve_options(EngineOptions options, const ModelConfig& config);
 
 enum class SubmitResult { ok, queue_full, stopping };
 
@@ -82,14 +86,16 @@ class Engine {
 
   const ModelConfig& model_config() const;
   int64_t max_context() const;
-  int64_t max_queued_requests() const;
+  // Requests of a client that may wait at best: see queue_places.h.
+  int64_t max_queued_requests(uint64_t client) const;
   std::span<const int32_t> eos_token_ids() const;  // of the options
 
   // Queues a request. Throws Error(invalid_argument) when it can never run (empty prompt, id
   // outside the vocabulary, longer than the context or than the cache, bad parameters).
   SubmitResult submit(std::shared_ptr<Request> request);
-  // Queues all of them, or none when the answer is not ok. More than max_queued_requests never fit,
-  // unless beyond_bound: for what others of the caller's requests, already taken, wait for.
+  // Queues all of them, which must be one client's, or none when the answer is not ok. More than
+  // max_queued_requests(client) never fit, unless beyond_bound: for what others of the caller's
+  // requests, already taken, wait for.
   SubmitResult submit_all(std::span<const std::shared_ptr<Request>> requests,
                           bool beyond_bound = false);
 

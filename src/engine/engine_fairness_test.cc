@@ -55,7 +55,7 @@ int64_t n_done(const std::vector<Call>& calls) {
 }
 
 TEST(EngineFairness, a_client_with_a_thousand_requests_does_not_keep_another_one_waiting) {
-  Rig rig({.max_sequences = 4, .max_batched_tokens = 64});
+  Rig rig({.max_sequences = 4, .max_batched_tokens = 64, .max_queued_requests = 2000});
   std::vector<Call> flood;
   for (int i = 0; i < 1000; ++i) flood.push_back(rig.add(1, 50, 10));
   for (int i = 0; i < 100; ++i) rig.engine.step();

@@ -68,7 +68,7 @@ void Engine::State::put_in_line(const Arrival& arrival) {
 void Engine::State::refuse(const Arrival& arrival, const std::exception& why) {
   {
     const std::lock_guard lock(mutex);
-    --n_queued;
+    queued.give_back(arrival.request->client);
   }
   publish();
   const Request& request = *arrival.request;
@@ -110,7 +110,7 @@ bool Engine::State::end_cancelled(bool all) {
 void Engine::State::leave_queue(const ActiveRequest& owner) {
   n_unstarted_choices -= static_cast<int64_t>(owner.choices.size());
   const std::lock_guard lock(mutex);
-  --n_queued;
+  queued.give_back(owner.request->client);
 }
 
 void Engine::State::drop_finished() {

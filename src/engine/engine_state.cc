@@ -435,7 +435,7 @@ void Engine::State::publish() {
   counts.prefix_hits = scheduler.n_prefix_hits();
   counts.preemptions = scheduler.n_preemptions();
   const std::lock_guard lock(mutex);
-  counts.waiting = n_queued + scheduler.n_waiting() - n_unstarted_choices;
+  counts.waiting = queued.n_taken() + scheduler.n_waiting() - n_unstarted_choices;
   published = counts;
 }
 

@@ -12,6 +12,7 @@
 
 #include "engine/block_pool.h"
 #include "engine/engine.h"
+#include "engine/queue_places.h"
 #include "engine/sampler.h"
 #include "engine/scheduler.h"
 #include "engine/sequence.h"
@@ -113,7 +114,7 @@ struct Engine::State {
   mutable std::mutex mutex;
   std::condition_variable wake;
   std::vector<Arrival> inbox;
-  int64_t n_queued = 0;  // requests submitted that have not run yet
+  QueuePlaces queued;  // of requests submitted that have not run yet
   bool stopping = false;
   bool aborting = false;
   EngineStats published;

@@ -86,6 +86,7 @@ void quantize_checkpoint(Context& context, const fs::path& source_dir, const fs:
   const std::vector<PackedPart> parts =
       find_family(config.family, source_dir.string()).packed_parts(config, checkpoint, options);
   begin(out_dir, state_text(source_dir, options));
+  context.pool.enter();  // all threads round subnormal weights alike
   int64_t total = 0;
   for (const PackedPart& part : parts) total += part.n_weights;
   int64_t done = 0;

@@ -1,15 +1,18 @@
 #include "server/access_log.h"
 
 #include <spdlog/pattern_formatter.h>
-#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <boost/json.hpp>
 #include <memory>
+#include <mutex>
 #include <utility>
 
 #include "server/http_text.h"
 #include "server/identity.h"
+#include "server/log_writer.h"
 
 namespace dbrx {
 namespace json = boost::json;
@@ -47,6 +50,45 @@ class JsonFormatter : public spdlog::formatter {
 
  private:
   spdlog::pattern_formatter time_{"%Y-%m-%dT%H:%M:%S.%eZ", spdlog::pattern_time_type::utc, ""};
+};
+
+// Formats at once, and leaves the rest to a LogWriter.
+class WriterSink : public spdlog::sinks::base_sink<std::mutex> {
+ public:
+  int64_t n_dropped() const { return writer_.n_dropped(); }
+
+ protected:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    if (writer_.push(line_of(message))) tell_of_dropped();
+  }
+  void flush_() override {}
+
+ private:
+  std::string line_of(const spdlog::details::log_msg& message) {
+    spdlog::memory_buf_t buffer;
+    formatter_->format(message, buffer);
+    std::string line(buffer.data(), buffer.size());
+    if (!is_terminal_ || message.color_range_end <= message.color_range_start) return line;
+    line.insert(message.color_range_end, "\033[0m");
+    line.insert(message.color_range_start, message.level >= spdlog::level::err    ? "\033[31m"
+                                           : message.level == spdlog::level::warn ? "\033[33m"
+                                                                                  : "\033[32m");
+    return line;
+  }
+
+  // Once there is room again.
+  void tell_of_dropped() {
+    const int64_t n = writer_.n_dropped();
+    if (n == n_told_) return;
+    const std::string text =
+        std::to_string(n - n_told_) + " lines of the log were dropped: nobody read them in time";
+    const spdlog::details::log_msg message("dbrx", spdlog::level::warn, text);
+    if (writer_.push(line_of(message))) n_told_ = n;
+  }
+
+  int64_t n_told_ = 0;
+  bool is_terminal_ = isatty(STDERR_FILENO) != 0;
+  LogWriter writer_{STDERR_FILENO};
 };
 
 std::string path_of(const HttpRequest& request) {
@@ -91,20 +133,31 @@ std::string json_members(const AccessLogOptions& options, const HttpRequest& req
 
 }  // namespace
 
-void start_logging(LogFormat format, const std::string& level) {
-  const auto sink = std::make_shared<spdlog::sinks::stderr_color_sink_mt>();
-  const auto logger = std::make_shared<spdlog::logger>("dbrx", sink);
-  const auto access = std::make_shared<spdlog::logger>(kAccessLogger, sink);
+struct Log::State {
+  std::shared_ptr<spdlog::logger> before = spdlog::default_logger();
+  std::shared_ptr<WriterSink> sink = std::make_shared<WriterSink>();
+};
+
+Log::Log(LogFormat format, const std::string& level) : state_(std::make_unique<State>()) {
+  const auto logger = std::make_shared<spdlog::logger>("dbrx", state_->sink);
+  const auto access = std::make_shared<spdlog::logger>(kAccessLogger, state_->sink);
   if (format == LogFormat::json) {
-    sink->set_formatter(std::make_unique<JsonFormatter>());
+    state_->sink->set_formatter(std::make_unique<JsonFormatter>());
   } else {
-    sink->set_pattern("%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v");
+    state_->sink->set_pattern("%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v");
   }
   logger->set_level(spdlog::level::from_str(level));
   access->set_level(spdlog::level::from_str(level));
   spdlog::register_logger(access);
   spdlog::set_default_logger(logger);
 }
+
+Log::~Log() {
+  spdlog::drop(kAccessLogger);
+  spdlog::set_default_logger(state_->before);
+}
+
+int64_t Log::n_dropped() const { return state_->sink->n_dropped(); }
 
 void log_access(const AccessLogOptions& options, const HttpRequest& request,
                 const HttpOutcome& outcome) {

@@ -2,6 +2,8 @@
 // anybody's prompt or answer, unless asked for.
 #pragma once
 
+#include <cstdint>
+#include <memory>
 #include <set>
 #include <string>
 
@@ -11,9 +13,23 @@ namespace dbrx {
 
 enum class LogFormat { text, json };
 
-// Logs to stderr from here on. level: as spdlog names them. JSON lines have time, level and
-// message, or instead of a message the members of log_access().
-void start_logging(LogFormat format, const std::string& level);
+// Logs to stderr while it lives, through a LogWriter. level: as spdlog names them. JSON lines have
+// time, level and message, or instead of a message the members of log_access(). Begins before other
+// threads log, and ends when none does any more.
+class Log {
+ public:
+  Log(LogFormat format, const std::string& level);
+  ~Log();
+  Log(const Log&) = delete;
+  Log& operator=(const Log&) = delete;
+
+  // Lines that were lost since nobody read them.
+  int64_t n_dropped() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
 
 struct AccessLogOptions {
   bool enabled = true;

@@ -59,6 +59,11 @@ void ApiKeys::add(std::string_view key, Identity client) {
 }
 
 void ApiKeys::add(const Digest& digest_in, Identity client) {
+  if (digest_in == digest("")) {
+    throw Error(Code::invalid_argument, "the SHA-256 of \"" + client.name +
+                                            "\" is that of an empty key: what it was made of was "
+                                            "not set");
+  }
   for (const Entry& entry : entries_) {
     if (entry.digest != digest_in) continue;
     throw Error(Code::invalid_argument, "the API key of \"" + client.name +
@@ -76,6 +81,7 @@ bool ApiKeys::has_client(std::string_view name) const {
 }
 
 std::shared_ptr<const Identity> ApiKeys::find(std::string_view key) const {
+  if (key.empty()) return nullptr;
   const Digest given = digest(key);
   const Entry* found = nullptr;
   for (const Entry& entry : entries_) {

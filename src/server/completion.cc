@@ -172,7 +172,7 @@ void Completion::submit(const Requests& requests) {
     submitted_.assign(requests.begin(), requests.end());
   }
   if (aborted_) throw shutting_down();
-  const int64_t room = services_.engine.max_queued_requests();
+  const int64_t room = services_.engine.max_queued_requests(client_->id);
   if (static_cast<int64_t>(requests.size()) > room) {
     throw ApiError(400,
                    "prompt: " + std::to_string(requests.size()) +
@@ -180,7 +180,7 @@ void Completion::submit(const Requests& requests) {
                        " (--max-queue): send several requests",
                    "prompt", "invalid_value");
   }
-  require_taken(services_, services_.engine.submit_all(requests));
+  require_taken(services_.engine.submit_all(requests));
 }
 
 void Completion::refuse(const ApiError& error) {
@@ -442,7 +442,7 @@ void Completion::complete() {
 
 // An answer with many logprobs is large: it is written where it holds up nobody.
 void Completion::send_whole() {
-  services_.workers.post([self = shared_from_this()] {
+  services_.workers.post(client_->id, [self = shared_from_this()] {
     HttpResponse response;
     response.headers = {{"Content-Type", "application/json"}};
     self->add_headers(response);

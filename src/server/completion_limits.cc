@@ -1,4 +1,6 @@
 // What a call may have and takes as its client: Completion's part of server/rate_limits.h.
+#include <algorithm>
+
 #include "server/api_error.h"
 #include "server/completion.h"
 
@@ -27,6 +29,13 @@ void Completion::reserve(const Requests& requests) {
     wanted.output += request->stop.max_tokens * request->n_choices;
   }
   reservation_ = services_.rate_limits.reserve(client_, wanted);
+  if (!reservation_ || wanted.output_is_explicit) return;
+  // It asked for no number, so it ends by length where its minute does.
+  for (const auto& request : requests) {
+    const int64_t granted = std::max<int64_t>(reservation_->output() / request->n_choices, 1);
+    request->stop.max_tokens = std::min(request->stop.max_tokens, granted);
+    request->stop.min_tokens = std::min(request->stop.min_tokens, request->stop.max_tokens);
+  }
 }
 
 // Before the answer is sent, whose client may ask again at once. On the I/O thread, once begun.

@@ -50,6 +50,12 @@ std::string ids_json(const std::vector<int32_t>& ids) {
   return list + "]";
 }
 
+// What failed, without what the client wrote.
+std::string name_of(const ApiError& error) {
+  const std::string code = error.code.empty() ? std::to_string(error.status) : error.code;
+  return error.param.empty() ? code : code + ": " + error.param;
+}
+
 // As the model gets them: what the filters mask is masked.
 std::string input_json(const CompletionRequest& request) {
   std::string input = "[";
@@ -89,9 +95,10 @@ void Completion::record_request() {
                     .max_tokens = request_.max_tokens,
                     .sampling = request_.sampling,
                     .seed = seed_,
-                    .stop = request_.stop.stop,
+                    .stop = {},
                     .stream = request_.stream};
   record_.params.sampling->logit_bias.clear();  // may be long
+  if (services_.telemetry.recent().limits().texts) record_.params.stop = request_.stop.stop;
 }
 
 // On a text worker.
@@ -161,7 +168,10 @@ void Completion::record_end(const std::optional<ApiError>& failure) {
   if (record_.id.empty()) record_.id = record_.request_id;
   record_.ended = std::chrono::steady_clock::now();
   record_.status = failure_ ? failure_->status : 200;
-  if (failure_) record_.error = failure_->what();
+  if (failure_) {
+    const bool with_texts = services_.telemetry.recent().limits().texts;
+    record_.error = with_texts ? failure_->what() : name_of(*failure_);
+  }
   if (failure_) record_.error_code = failure_->code;
   record_.blocked_input = input_.blocked;
   record_.usage = total_usage();

@@ -16,16 +16,6 @@ constexpr int64_t kDefaultCompletionTokens = 16;  // OpenAI's, of /v1/completion
 constexpr int64_t kMaxWholeAnswer = 1 << 20;
 constexpr int64_t kExpertsPerAlternative = 40;  // ids in the memory of one alternative
 
-// Keeps the end of a prompt, as far as the request asks for that.
-void truncate(const Services& services, const CompletionRequest& request,
-              std::vector<int32_t>& prompt) {
-  if (!request.truncate_prompt) return;
-  const int64_t room = services.engine.max_context() - request.max_tokens.value_or(1);
-  const int64_t wanted = *request.truncate_prompt == 0 ? room : *request.truncate_prompt;
-  const int64_t surplus = static_cast<int64_t>(prompt.size()) - std::max<int64_t>(wanted, 1);
-  if (surplus > 0) prompt.erase(prompt.begin(), prompt.begin() + surplus);
-}
-
 std::vector<std::vector<int32_t>> tokenize(const Services& services,
                                            const CompletionRequest& request) {
   std::vector<std::vector<int32_t>> prompts;
@@ -44,7 +34,7 @@ std::vector<std::vector<int32_t>> tokenize(const Services& services,
       prompts.push_back(text_tokens(services, *text));
     }
   }
-  for (std::vector<int32_t>& prompt : prompts) truncate(services, request, prompt);
+  for (std::vector<int32_t>& prompt : prompts) truncate_prompt(services, request, prompt);
   return prompts;
 }
 
@@ -128,6 +118,15 @@ void check_answer_size(const CompletionRequest& wanted, const Requests& requests
 
 }  // namespace
 
+void truncate_prompt(const Services& services, const CompletionRequest& request,
+                     std::vector<int32_t>& prompt) {
+  if (!request.truncate_prompt) return;
+  const int64_t room = services.engine.max_context() - request.max_tokens.value_or(1);
+  const int64_t wanted = *request.truncate_prompt == 0 ? room : *request.truncate_prompt;
+  const int64_t surplus = static_cast<int64_t>(prompt.size()) - std::max<int64_t>(wanted, 1);
+  if (surplus > 0) prompt.erase(prompt.begin(), prompt.begin() + surplus);
+}
+
 Requests make_engine_requests(const Services& services, const CompletionRequest& wanted,
                               uint64_t seed) {
   const ModelConfig& config = services.engine.model_config();
@@ -164,15 +163,14 @@ ApiError engine_stall() {
   return ApiError(503, "the engine has made no step for too long", "", "stalled");
 }
 
-void require_taken(const Services& services, SubmitResult result) {
+void require_taken(SubmitResult result) {
   switch (result) {
     case SubmitResult::ok:
       return;
     case SubmitResult::queue_full:
       throw ApiError(429,
-                     "the queue has no room: it holds " +
-                         std::to_string(services.engine.max_queued_requests()) +
-                         " waiting requests (--max-queue): try again later",
+                     "the queue has no room for this (--max-queue): too many requests wait, of "
+                     "this client or of all: try again later",
                      "", "rate_limit_exceeded");
     case SubmitResult::stopping:
       throw shutting_down();

@@ -21,11 +21,15 @@ std::vector<std::shared_ptr<Request>> make_engine_requests(const Services& servi
                                                            const CompletionRequest& request,
                                                            uint64_t seed);
 
+// Keeps the end of a prompt, as far as the request asks for that.
+void truncate_prompt(const Services& services, const CompletionRequest& request,
+                     std::vector<int32_t>& prompt);
+
 ApiError shutting_down();
 ApiError engine_stall();
 
 // Throws ApiError (429, 503) when the engine did not take a request.
-void require_taken(const Services& services, SubmitResult result);
+void require_taken(SubmitResult result);
 
 // The texts of prompts that are echoed, one per engine request.
 std::vector<std::string> echoed_prompts(const Services& services, const CompletionRequest& request,

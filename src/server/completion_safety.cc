@@ -17,8 +17,10 @@ ApiError classifier_failed(const std::string& id, const std::string& error) {
 
 }  // namespace
 
-// The events of an answer that the engine never hears of.
+// The events of an answer that the engine never hears of. Nothing of what was asked is remembered.
 void Completion::answer_blocked() {
+  record_.input.clear();
+  record_.choices.clear();
   const size_t n_prompts = std::max<size_t>(request_.prompts.size(), 1);
   usage_.assign(n_prompts, {});
   choices_.assign(n_prompts * static_cast<size_t>(request_.n), {});
@@ -42,15 +44,16 @@ void Completion::classify(const std::shared_ptr<Classification>& texts, bool bey
     classifications_.emplace_back(texts);
   }
   if (aborted_) throw shutting_down();
-  require_taken(services_, texts->start(beyond_bound));
+  require_taken(texts->start(beyond_bound));
 }
 
 // Before the engine gets the call. The answer begins with the verdict.
 void Completion::classify_input(Requests&& requests) {
   auto done = [self = shared_from_this(), requests](Classification::Result&& result) {
-    self->services_.workers.post([self, requests, result = std::move(result)]() mutable {
-      self->answer_classified(requests, std::move(result));
-    });
+    self->services_.workers.post(self->client_->id,
+                                 [self, requests, result = std::move(result)]() mutable {
+                                   self->answer_classified(requests, std::move(result));
+                                 });
   };
   const auto texts = std::make_shared<Classification>(
       services_, input_to_classify(services_, request_), std::move(done), lose());
@@ -96,8 +99,9 @@ void Completion::hold(int32_t index, const Event& event) {
   held.stop_reason = event.stop_reason;
   if (held.text.empty()) return publish(index, held);
   ++n_held_;
-  services_.workers.post(
-      [self = shared_from_this(), index, text = held.text] { self->classify_output(index, text); });
+  services_.workers.post(client_->id, [self = shared_from_this(), index, text = held.text] {
+    self->classify_output(index, text);
+  });
 }
 
 // On a text worker.

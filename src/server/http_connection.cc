@@ -1,6 +1,9 @@
 #include "server/http_connection.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <spdlog/spdlog.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <boost/asio/as_tuple.hpp>
@@ -29,6 +32,7 @@ constexpr size_t kMaxPipelinedBytes = 64 << 10;
 // destroy the answer before it is read.
 constexpr std::chrono::seconds kLingerTime{2};
 constexpr size_t kLingerBytes = 64 << 20;
+constexpr std::chrono::seconds kLookInterval{1};
 
 struct Refusal {
   int status;
@@ -52,6 +56,14 @@ Refusal refusal_of(const error_code& ec, const HttpOptions& options) {
   if (ec == http::error::bad_version)
     return {505, "only HTTP/1.0 and HTTP/1.1 are spoken here", ""};
   return {400, "this is not a well-formed HTTP request", "bad_http"};
+}
+
+// Whether the other side has sent its FIN or a reset, read or not.
+bool peer_has_closed(asio::ip::tcp::socket& socket) {
+  tcp_info info = {};
+  socklen_t size = sizeof(info);
+  const int failed = getsockopt(socket.native_handle(), IPPROTO_TCP, TCP_INFO, &info, &size);
+  return failed != 0 || info.tcpi_state != TCP_ESTABLISHED;
 }
 
 bool is_parse_error(const error_code& ec) {
@@ -84,6 +96,7 @@ Connection::Connection(asio::ip::tcp::socket socket, ConnectionHub& hub)
       stream_(std::move(socket), hub.tls),
       deadline_(stream_.socket()),
       wake_(stream_.get_executor()),
+      nap_(stream_.get_executor()),
       buffer_(std::max(hub.options.header_limit, kMaxPipelinedBytes) * 2) {}
 
 void Connection::start() {
@@ -377,12 +390,22 @@ Connection::Task<> Connection::watch() {
     }
     buffer_.commit(n);
   }
+  // The end of what it sends stands behind more than there is room for.
+  while (watching_) {
+    nap_.expires_after(kLookInterval);
+    co_await nap_.async_wait(kAwait);
+    if (watching_ && peer_has_closed(stream_.socket())) {
+      exchange_->client_gone();
+      co_return;
+    }
+  }
 }
 
 Connection::Task<> Connection::stop_watching() {
   watching_ = false;
   error_code ignored;
   if (watch_runs_) stream_.socket().cancel(ignored);
+  nap_.cancel();
   while (watch_runs_) {
     wake_.expires_at(asio::steady_timer::time_point::max());
     co_await wake_.async_wait(kAwait);

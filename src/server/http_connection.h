@@ -96,6 +96,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   TlsStream stream_;
   Deadline deadline_;
   boost::asio::steady_timer wake_;  // stands in for a condition variable: cancelled to notify
+  boost::asio::steady_timer nap_;   // of watch()
   boost::asio::steady_timer::time_point last_write_;
   boost::beast::flat_buffer buffer_;  // read, not yet parsed
   std::shared_ptr<HttpRequest> request_;

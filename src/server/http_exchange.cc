@@ -52,13 +52,20 @@ void Exchange::begin_stream(HttpResponse head, std::string keep_alive_text) {
 
 void Exchange::write(std::string_view chunk) {
   if (gone_ || phase_ != Phase::streaming || setup_.head_only) return;
-  // Those who write leave the socket its turns, so this client does not keep up.
-  if (unsent_.size() > setup_.buffer_limit) {
-    client_gone();
-  } else {
-    append(chunk);
-  }
+  append(chunk);
   wake();
+  if (unsent_.size() > setup_.buffer_limit) look_later();
+}
+
+// Whether the client keeps up shows when the socket has had its turn: one task may write much.
+void Exchange::look_later() {
+  if (std::exchange(will_look_, true)) return;
+  setup_.gate->post([weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (!self) return;
+    self->will_look_ = false;
+    if (self->unsent_.size() > self->setup_.buffer_limit) self->client_gone();
+  });
 }
 
 void Exchange::end(bool close) {

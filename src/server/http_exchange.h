@@ -27,7 +27,7 @@ class IoGate {
   boost::asio::io_context* io_;
 };
 
-class Exchange : public Reply {
+class Exchange : public Reply, public std::enable_shared_from_this<Exchange> {
  public:
   struct Setup {
     std::shared_ptr<IoGate> gate;
@@ -36,7 +36,7 @@ class Exchange : public Reply {
     bool head_only = false;                // the request was HEAD
     bool http_1_0 = false;                 // no chunks, and the connection ends with the answer
     bool keep_alive = true;                // as far as the client is concerned
-    size_t buffer_limit = 0;               // unsent bytes of a stream
+    size_t buffer_limit = 0;               // unsent bytes of a stream, between tasks
   };
   explicit Exchange(Setup setup) : setup_(std::move(setup)) {}
 
@@ -83,6 +83,7 @@ class Exchange : public Reply {
 
   void append(std::string_view data);
   void append_headers(HttpResponse& response) const;
+  void look_later();
   void wake();
   void abort();
 
@@ -91,6 +92,7 @@ class Exchange : public Reply {
   bool gone_ = false;
   bool aborted_ = false;
   bool chunked_ = false;
+  bool will_look_ = false;
   int status_ = 0;
   std::string unsent_;
   std::string keep_alive_text_;

@@ -320,6 +320,18 @@ TEST(Http, NoticesThatAClientLeftBeforeTheAnswer) {
   }
 }
 
+TEST(Http, NoticesThatAClientLeftBehindMoreThanItHasRoomFor) {
+  Patient patient;
+  RunningServer server(patient.handler(false));
+  TestClient client(server.port());
+  client.send_request("POST", "/", "x");
+  EXPECT_TRUE(becomes_true([&] { return patient.started == 1; }));
+  client.send("POST / HTTP/1.1\r\nHost: t\r\nContent-Length: 900\r\n\r\n" +
+              std::string(150'000, 'x'));
+  client.close();
+  EXPECT_TRUE(becomes_true([&] { return patient.aborted == 1; }));
+}
+
 TEST(Http, GivesUpClientsThatDoNotKeepUpWithAStream) {
   HttpOptions options = quick_options();
   options.stream_buffer_limit = 100'000;
@@ -350,6 +362,21 @@ TEST(Http, GivesUpClientsThatDoNotKeepUpWithAStream) {
   producer.join();
   // What the kernel's buffers take comes on top of the limit.
   EXPECT_LT(accepted, 30'000'000);
+}
+
+TEST(Http, WritesWhatOneTaskGivesHoweverMuch) {
+  HttpOptions options = quick_options();
+  options.stream_buffer_limit = 100'000;
+  RunningServer server(
+      [&](RequestPtr, ReplyPtr reply) {
+        reply->begin_stream(text_response(""), "");
+        for (int i = 0; i < 3; ++i) reply->write(std::string(3'000'000, 'x'));
+        reply->end(false);
+      },
+      options);
+  TestClient client(server.port());
+  client.send_request("GET", "/");
+  EXPECT_EQ(client.read_answer().body.size(), 9'000'000u);
 }
 
 TEST(Http, GivesUpClientsThatStopReading) {

@@ -8,6 +8,7 @@
 #include <random>
 
 #include "server/api_error.h"
+#include "text/utf8.h"
 
 namespace dbrx {
 namespace {
@@ -192,6 +193,7 @@ std::optional<std::string> percent_decode(std::string_view text) {
     out.push_back(static_cast<char>(byte));
     i += 2;
   }
+  if (!is_utf8(out)) return std::nullopt;  // answers and records that repeat it are JSON
   return out;
 }
 

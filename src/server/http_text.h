@@ -50,7 +50,7 @@ bool is_loopback_name(std::string_view host);
 std::map<std::string, std::string> parse_query(std::string_view target,
                                                std::initializer_list<std::string_view> known);
 
-// Decodes %41; nothing when the text is malformed.
+// Decodes %41; nothing when the text is malformed or what it means is not UTF-8.
 std::optional<std::string> percent_decode(std::string_view text);
 
 }  // namespace dbrx

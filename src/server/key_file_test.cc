@@ -81,6 +81,10 @@ TEST(KeyFile, SaysWhatIsWrongWithWhichEntryAndRepeatsNoKey) {
   EXPECT_TRUE(
       entry(R"("name": "b", "key": "k", "weight": -1)").starts_with(": keys[1].weight: must be"));
   EXPECT_TRUE(entry(R"("name": "b", "sha256": "12")").starts_with(": keys[1].sha256: must be"));
+  const std::string unset = entry(  // what `printf %s "$UNSET" | sha256sum` gives
+      R"("name": "b", "sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")");
+  EXPECT_TRUE(unset.starts_with(": keys[1]: the SHA-256 of \"b\" is that of an empty key"))
+      << unset;
   const std::string twice = entry(R"("name": "b", "key": "secret-1")");
   EXPECT_TRUE(twice.starts_with(": keys[1]: the API key of \"b\" is there twice")) << twice;
   EXPECT_EQ(twice.find("secret"), std::string::npos);

@@ -92,9 +92,11 @@ void handle_completion(Services& services, CompletionRoute route,
     if (auto alive = weak.lock()) alive->abort();
   });
   services.open_calls.add(completion);
-  services.workers.post([completion, route = std::move(route), request = std::move(request)] {
-    completion->start(route, request->body);
-  });
+  const uint64_t client = request->client->id;
+  services.workers.post(client,
+                        [completion, route = std::move(route), request = std::move(request)] {
+                          completion->start(route, request->body);
+                        });
 }
 
 HttpResponse list_models(const Services& services) {

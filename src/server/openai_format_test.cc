@@ -92,6 +92,8 @@ TEST(HttpText, DecodesPercentsStrictly) {
   EXPECT_EQ(percent_decode("%-1"), std::nullopt);
   EXPECT_EQ(percent_decode("%zz"), std::nullopt);
   EXPECT_EQ(percent_decode(""), "");
+  EXPECT_EQ(percent_decode("%C3%A4"), "\xC3\xA4");
+  EXPECT_EQ(percent_decode("%ff%fe"), std::nullopt);
 }
 
 TEST(HttpText, SanitizesWhatGoesIntoLogsAndHeaders) {

@@ -17,6 +17,7 @@ namespace {
 constexpr int64_t kMaxInt64 = std::numeric_limits<int64_t>::max();
 constexpr int64_t kMinInt64 = std::numeric_limits<int64_t>::min();
 constexpr size_t kMaxStopTokenIds = 256;
+constexpr size_t kMaxBiases = 1024;
 constexpr int32_t kMaxTopLogprobs = 20;
 
 Prompt text_prompt(const json::value& value) {
@@ -71,11 +72,16 @@ SamplingParams parse_sampling(const JsonFields& fields, int32_t n_ids) {
   read_number(fields, "repetition_penalty", {0, 100, true}, p.repetition_penalty);
   const json::value* bias = fields.find("logit_bias");
   if (!bias) return p;
-  if (!bias->is_object()) bad_value("logit_bias", "an object of token ids and numbers", *bias);
+  if (!bias->is_object() || bias->get_object().size() > kMaxBiases) {
+    bad_value("logit_bias",
+              "an object of at most " + std::to_string(kMaxBiases) + " token ids and numbers",
+              *bias);
+  }
   for (const auto& [key, value] : bias->get_object()) {
     int32_t id = -1;
-    auto [end, ec] = std::from_chars(key.data(), key.data() + key.size(), id);
-    if (ec != std::errc() || end != key.data() + key.size() || id < 0 || id >= n_ids) {
+    std::from_chars(key.data(), key.data() + key.size(), id);
+    // Written otherwise, "05", an id could stand there twice and get the sum of its biases.
+    if (id < 0 || id >= n_ids || key != std::to_string(id)) {
       bad_value("logit_bias", "keys that are token ids from 0 to " + std::to_string(n_ids - 1),
                 json::string(key));
     }

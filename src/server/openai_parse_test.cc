@@ -237,10 +237,14 @@ TEST(OpenAiParse, BoundsTheChoicesOfAllPromptsTogether) {
 TEST(OpenAiParse, ReadsLogitBias) {
   EXPECT_TRUE(chat(R"("logit_bias": {})").sampling.logit_bias.empty());
   for (const char* wrong : {R"({"x": 1})", R"({"100": 1})", R"({"-1": 1})", R"({"1": 101})",
-                            R"({"1": "a"})", "[1]", R"({"": 1})", R"({"1 ": 1})"}) {
+                            R"({"1": "a"})", "[1]", R"({"": 1})", R"({"1 ": 1})", R"({"01": 1})"}) {
     EXPECT_TRUE(chat_refusal(std::string(R"("logit_bias": )") + wrong).starts_with("logit_bias"))
         << wrong;
   }
+  std::string many = "{";
+  for (int i = 0; i < 1025; ++i) many += (i > 0 ? ", \"" : "\"") + std::to_string(i) + "\": 1";
+  const std::string found = chat_refusal("\"logit_bias\": " + many + "}");
+  EXPECT_NE(found.find("at most 1024"), std::string::npos) << found;
 }
 
 TEST(OpenAiParse, ReadsLogprobsInTheFormOfEachRoute) {

@@ -25,7 +25,7 @@ struct TokenDemand {
   int64_t input = 0;
   int64_t output = 0;  // at most
   // The client named the output itself, by the field that `output_field` names. Otherwise it is
-  // all that the context has room for, and what the bucket has left is enough.
+  // all that the context has room for, and gets what the bucket has left of that.
   bool output_is_explicit = true;
   std::string input_field;  // for messages: "messages"
   std::string output_field = {};
@@ -47,7 +47,10 @@ class RateLimits {
     Reservation(const Reservation&) = delete;
     Reservation& operator=(const Reservation&) = delete;
 
-    // What was used; only the first call counts. More than was reserved is owed.
+    // Tokens that the answer may have: as many as were asked for, or what was left.
+    int64_t output() const { return output_; }
+
+    // What was used; only the first call counts.
     void settle(int64_t input, int64_t output);
 
    private:

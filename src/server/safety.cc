@@ -5,6 +5,7 @@
 #include "safety/pii.h"
 #include "safety/safety_stream.h"
 #include "server/api_error.h"
+#include "server/completion_requests.h"
 #include "server/openai_parse.h"
 #include "server/prompt_tokens.h"
 #include "server/services.h"
@@ -108,7 +109,10 @@ InputCheck check_input(const Services& services, CompletionRequest& request) {
       check_size(services, *text);
       *text = check_text(services, *text, place, check);
     } else {
-      check_ids(services, std::get<std::vector<int32_t>>(request.prompts[i]), place, check);
+      auto& ids = std::get<std::vector<int32_t>>(request.prompts[i]);
+      truncate_prompt(services, request, ids);
+      check_size(services, ids);
+      check_ids(services, ids, place, check);
     }
   }
   return check;

@@ -111,6 +111,12 @@ TEST(SafetyClassifier, ABlockedInputIsRefused) {
   EXPECT_EQ(text_at(verdict, "/action"), "block");
   EXPECT_GT(verdict.at("probability").as_double(), 0.99);
   EXPECT_EQ(text_at(verdict, "/end"), "2");
+  TestClient client(server.port);
+  client.send("GET /dbrx/v1/requests HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  const json::value recent = json::parse(client.read_answer().body);
+  EXPECT_EQ(text_at(recent, "/data/0/blocked"), "true");
+  EXPECT_EQ(text_at(recent, "/data/0/input"), "null");
+  EXPECT_EQ(text_at(recent, "/data/0/choices"), "[]");
 }
 
 TEST(SafetyClassifier, WhatPassesIsTheAnswerThatItWouldBeWithoutIt) {

@@ -11,6 +11,7 @@
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "base/temporary_folder.h"
 #include "server/fake_server.h"
@@ -80,13 +81,51 @@ TEST(ServerLimits, UnusedOutputIsThereForTheNextRequest) {
   EXPECT_NE(refused.body.find("100 output tokens per minute"), std::string::npos);
 }
 
-TEST(ServerLimits, AChatWithoutMaxTokensTakesWhatIsLeft) {
-  FakeServer server(with_limits({.output_tokens = 100}));
-  for (int i = 0; i < 2; ++i) {
-    const TestAnswer answer = server.post(
-        "/v1/chat/completions", R"({"messages": [{"role": "user", "content": "x"}]})", kAlice);
-    EXPECT_EQ(answer.status, 200) << answer.body;
+TEST(ServerLimits, AChatWithoutMaxTokensGetsWhatIsLeftAndNoMore) {
+  FakeServer server(with_limits({.output_tokens = 20}));
+  server.hang = true;
+  const std::string chat = R"({"messages": [{"role": "user", "content": "x"}]})";
+  TestClient first(server.port);
+  first.send_request("POST", "/v1/chat/completions", chat, kAlice);
+  ASSERT_TRUE(server.becomes_busy());
+  EXPECT_EQ(server.post("/v1/chat/completions", chat, kAlice).status, 429);
+  server.hang = false;
+  const TestAnswer answer = first.read_answer();  // the alphabet has 26 letters
+  const json::value body = json::parse(answer.body);
+  EXPECT_EQ(text_at(body, "/choices/0/finish_reason"), "length") << answer.body;
+  EXPECT_EQ(text_at(body, "/usage/completion_tokens"), "20");
+  const TestAnswer next = server.post("/v1/chat/completions", chat, kAlice);
+  EXPECT_EQ(next.status, 429);
+  EXPECT_LE(std::stoi(next.header("retry-after")), 3);  // one token at 20 a minute
+}
+
+TEST(ServerLimits, AKeyThatFloodsTheQueueKeepsNoOtherOut) {
+  FakeServer::Setup setup = with_limits({});
+  Identity other;
+  other.name = "bob";
+  other.scopes = {Scope::infer};
+  setup.server.keys.add("bobs-key", other);
+  setup.engine.max_sequences = 1;
+  setup.engine.max_queued_requests = 4;
+  FakeServer server(std::move(setup));
+  server.hang = true;
+  const std::string body = R"({"prompt": "x", "max_tokens": 1})";
+  std::vector<std::unique_ptr<TestClient>> flood;
+  const auto ask = [&](const std::string& key) {
+    flood.push_back(std::make_unique<TestClient>(server.port));
+    flood.back()->send_request("POST", "/v1/completions", body, key);
+  };
+  ask(kAlice);
+  ASSERT_TRUE(server.becomes_busy());
+  for (int64_t waiting = 1; waiting <= 2; ++waiting) {
+    ask(kAlice);
+    ASSERT_TRUE(becomes_true([&] { return server.stats().waiting == waiting; }));
   }
+  EXPECT_EQ(server.post("/v1/completions", body, kAlice).status, 429);
+  ask("x-api-key: bobs-key\r\n");
+  EXPECT_TRUE(becomes_true([&] { return server.stats().waiting == 3; }));
+  server.hang = false;
+  for (const auto& client : flood) EXPECT_EQ(client->read_answer().status, 200);
 }
 
 // Whoever goes before all others could starve them.

@@ -167,6 +167,19 @@ TEST(ServerSafety, TheModelSeesMasksAndTokenIdsThatCannotBeMaskedAreBlocked) {
   EXPECT_EQ(text_at(body, "/choices/0/text"), "c");
 }
 
+TEST(ServerSafety, MoreTokenIdsThanTheContextHasAreRefusedBeforeTheFilters) {
+  FakeServer server(with_filter("bc", SafetyAction::block));
+  std::string ids = "98, 99";  // would be blocked
+  for (int i = 0; i < 1100; ++i) ids += ", 97";
+  const std::string prompt = R"({"max_tokens": 1, "prompt": [)" + ids + "]";
+  const TestAnswer refused = server.complete(prompt + "}");
+  EXPECT_EQ(refused.status, 400);
+  EXPECT_EQ(text_at(json::parse(refused.body), "/error/code"), "context_length_exceeded");
+  // The model never sees the beginning.
+  const TestAnswer cut = server.complete(prompt + R"(, "truncate_prompt_tokens": 5})");
+  EXPECT_EQ(text_at(json::parse(cut.body), "/choices/0/text"), "b") << cut.body;
+}
+
 TEST(ServerSafety, OnRequestOnlyThoseThatAskAreWatched) {
   FakeServer server(with_filter("cd", SafetyAction::block, SafetyMode::on_request));
   const auto text = [&](const std::string& field) {

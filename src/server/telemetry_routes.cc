@@ -85,16 +85,18 @@ HttpResponse json_text(const json::value& value) {
 
 // Writing hundreds of series or requests takes milliseconds: aside of the I/O thread.
 void send_from_worker(Services& services, const Call& call, std::function<HttpResponse()> make) {
-  services.workers.post([reply = call.reply, id = call.request->id, make = std::move(make)] {
-    HttpResponse response;
-    try {
-      response = make();
-    } catch (...) {
-      response = error_response(current_api_error(id));
-    }
-    reply->post(
-        [reply, response = std::move(response)]() mutable { reply->send(std::move(response)); });
-  });
+  services.workers.post(call.request->client->id,
+                        [reply = call.reply, id = call.request->id, make = std::move(make)] {
+                          HttpResponse response;
+                          try {
+                            response = make();
+                          } catch (...) {
+                            response = error_response(current_api_error(id));
+                          }
+                          reply->post([reply, response = std::move(response)]() mutable {
+                            reply->send(std::move(response));
+                          });
+                        });
 }
 
 void send_metrics(Services& services, const Call& call) {
@@ -119,6 +121,7 @@ class StatsStream : public std::enable_shared_from_this<StatsStream> {
               std::function<bool()> is_draining, std::shared_ptr<void> place)
       : services_(services),
         reply_(call.reply),
+        client_(call.request->client->id),
         only_key_(visible_key(*call.request->client)),
         interval_(interval),
         is_draining_(std::move(is_draining)),
@@ -147,7 +150,7 @@ class StatsStream : public std::enable_shared_from_this<StatsStream> {
                                 [self = shared_from_this()] { self->next(); });
     }
     due_ = now + interval_;
-    services_.workers.post([self = shared_from_this()] { self->write(); });
+    services_.workers.post(client_, [self = shared_from_this()] { self->write(); });
   }
 
   // On a text worker: with many experts and keys it takes a while.
@@ -167,6 +170,7 @@ class StatsStream : public std::enable_shared_from_this<StatsStream> {
 
   Services& services_;
   std::shared_ptr<Reply> reply_;
+  uint64_t client_;
   std::optional<std::string> only_key_;
   std::chrono::milliseconds interval_;
   std::function<bool()> is_draining_;

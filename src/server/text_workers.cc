@@ -5,12 +5,53 @@
 #include <condition_variable>
 #include <deque>
 #include <exception>
+#include <map>
 #include <mutex>
 #include <thread>
 #include <utility>
 #include <vector>
 
 namespace dbrx {
+
+namespace {
+
+// Tasks that wait, by client.
+class TaskLines {
+ public:
+  bool empty() const { return turns_.empty(); }
+
+  void push(uint64_t client, std::function<void()> task) {
+    std::deque<std::function<void()>>& line = lines_[client];
+    line.push_back(std::move(task));
+    if (line.size() > 1) return;
+    try {
+      turns_.push_back(client);
+    } catch (...) {  // no memory
+      lines_.erase(client);
+      throw;
+    }
+  }
+
+  std::function<void()> pop() {
+    const uint64_t client = turns_.front();
+    const auto line = lines_.find(client);
+    std::function<void()> task = std::move(line->second.front());
+    line->second.pop_front();
+    turns_.pop_front();
+    if (line->second.empty()) {
+      lines_.erase(line);
+    } else {
+      turns_.push_back(client);
+    }
+    return task;
+  }
+
+ private:
+  std::map<uint64_t, std::deque<std::function<void()>>> lines_;  // none is empty
+  std::deque<uint64_t> turns_;                                   // each client of lines_ once
+};
+
+}  // namespace
 
 // A library's pool has no tasks that wait aside.
 struct TextWorkers::Pool {
@@ -23,8 +64,7 @@ struct TextWorkers::Pool {
     while (true) {
       changed.wait(lock, [this] { return tasks.empty() ? is_over : n_running < n_places; });
       if (tasks.empty()) break;
-      std::function<void()> task = std::move(tasks.front());
-      tasks.pop_front();
+      std::function<void()> task = tasks.pop();
       ++n_running;
       lock.unlock();
       task();
@@ -50,7 +90,7 @@ struct TextWorkers::Pool {
   const size_t n_places;
   std::mutex mutex;
   std::condition_variable changed;
-  std::deque<std::function<void()>> tasks;
+  TaskLines tasks;
   size_t n_running = 0;  // aside from those that wait
   size_t n_aside = 0;
   bool is_over = false;
@@ -74,9 +114,9 @@ TextWorkers::~TextWorkers() {
   }
 }
 
-void TextWorkers::post(std::function<void()> task) {
+void TextWorkers::post(uint64_t client, std::function<void()> task) {
   const std::lock_guard lock(pool_->mutex);
-  pool_->tasks.push_back(std::move(task));
+  pool_->tasks.push(client, std::move(task));
   pool_->changed.notify_one();
 }
 

@@ -1,8 +1,10 @@
 // Threads for work on text that would hold up the I/O thread: parsing bodies, templates,
-// tokenizing, writing large answers. Tasks start in the order they come.
+// tokenizing, writing large answers. Clients take turns, so that one with many or long texts keeps
+// no other waiting for more than one of them; the tasks of a client start in the order they come.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 
@@ -17,8 +19,8 @@ class TextWorkers {
   explicit TextWorkers(int n_threads);
   ~TextWorkers();  // waits for all tasks
 
-  // From any thread. The task must not throw.
-  void post(std::function<void()> task);
+  // client: Identity::id, 0 for nobody in particular. From any thread. The task must not throw.
+  void post(uint64_t client, std::function<void()> task);
 
   // From a task, for work that may wait long for others: another task runs in its place meanwhile.
   // False when too many wait already or there is no thread; then nothing was done. Throws what the

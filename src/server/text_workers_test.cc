@@ -7,6 +7,7 @@
 #include <future>
 #include <latch>
 #include <stdexcept>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -19,10 +20,24 @@ TEST(TextWorkers, TasksStartInOrderAndAllRunBeforeTheEnd) {
   std::vector<int> order;
   {
     TextWorkers workers(1);
-    for (int i = 0; i < 100; ++i) workers.post([&order, i] { order.push_back(i); });
+    for (int i = 0; i < 100; ++i) workers.post(0, [&order, i] { order.push_back(i); });
   }
   ASSERT_EQ(order.size(), 100u);
   for (int i = 0; i < 100; ++i) EXPECT_EQ(order[static_cast<size_t>(i)], i);
+}
+
+TEST(TextWorkers, ClientsTakeTurns) {
+  std::string order;
+  std::latch all_wait(1);
+  {
+    TextWorkers workers(1);
+    workers.post(1, [&] { all_wait.wait(); });
+    for (const char client : std::string("aaaaabbc")) {
+      workers.post(static_cast<uint64_t>(client), [&order, client] { order += client; });
+    }
+    all_wait.count_down();
+  }
+  EXPECT_EQ(order, "abcabaaa");
 }
 
 TEST(TextWorkers, NoMoreTasksRunAtATimeThanThereArePlaces) {
@@ -31,10 +46,10 @@ TEST(TextWorkers, NoMoreTasksRunAtATimeThanThereArePlaces) {
   {
     TextWorkers workers(2);
     for (int i = 0; i < 8; ++i) {  // so that there are more threads than places
-      workers.post([&] { workers.wait_aside([&] { go.wait(); }); });
+      workers.post(0, [&] { workers.wait_aside([&] { go.wait(); }); });
     }
     for (int i = 0; i < 20; ++i) {
-      workers.post([&, i] {
+      workers.post(0, [&, i] {
         const int n = ++n_running;
         if (n > most) most = n;
         std::this_thread::sleep_for(2ms);
@@ -52,13 +67,13 @@ TEST(TextWorkers, TasksThatWaitAsideHoldUpNobodyUpToABound) {
   {
     TextWorkers workers(1);
     for (size_t i = 0; i < TextWorkers::kMaxAside + 3; ++i) {
-      workers.post([&] {
+      workers.post(0, [&] {
         const bool waited = workers.wait_aside([&] { end.wait(); });
         ++(waited ? n_aside : n_refused);
       });
     }
     std::promise<void> other;
-    workers.post([&] { other.set_value(); });
+    workers.post(0, [&] { other.set_value(); });
     EXPECT_EQ(other.get_future().wait_for(60s), std::future_status::ready);
     EXPECT_EQ(n_refused, 3u);
     EXPECT_EQ(n_aside, 0u);
@@ -70,7 +85,7 @@ TEST(TextWorkers, TasksThatWaitAsideHoldUpNobodyUpToABound) {
 TEST(TextWorkers, WhatIsThrownAsideIsTheTasks) {
   std::promise<bool> caught;
   TextWorkers workers(1);
-  workers.post([&] {
+  workers.post(0, [&] {
     try {
       workers.wait_aside([] { throw std::runtime_error("no"); });
       caught.set_value(false);

@@ -78,6 +78,13 @@ json::object detokenize(const Services& services, const std::string& body, Ignor
   const json::value* tokens = fields.find("tokens");
   if (!tokens) throw ApiError(400, "tokens: this field is required", "tokens", "missing_field");
   if (!tokens->is_array()) bad_value("tokens", "a list of token ids", *tokens);
+  const int64_t context = services.engine.max_context();
+  if (static_cast<int64_t>(tokens->get_array().size()) > context) {
+    throw ApiError(400,
+                   "tokens: at most " + std::to_string(context) +
+                       " ids, as many as the context of this model has, may be asked for at a time",
+                   "tokens", "context_length_exceeded");
+  }
   const std::vector<int32_t> ids =
       parse_token_ids(tokens->get_array(), "tokens", services.parse.n_ids);
   json::object answer;
@@ -116,19 +123,22 @@ using Work = json::object (*)(const Services&, const std::string&, Ignored&);
 void answer_by_worker(Services& services, std::shared_ptr<const HttpRequest> request,
                       std::shared_ptr<Reply> reply, Work work) {
   check_content_type(*request);
-  services.workers.post([&services, work, request = std::move(request), reply = std::move(reply)] {
-    HttpResponse response;
-    try {
-      Ignored ignored;
-      response = json_response(work(services, request->body, ignored));
-      refuse_ignored(ignored, services.parse.strict_params);
-      name_ignored(response, ignored);
-    } catch (...) {
-      response = error_response(current_api_error(request->id));
-    }
-    reply->post(
-        [reply, response = std::move(response)]() mutable { reply->send(std::move(response)); });
-  });
+  const uint64_t client = request->client->id;
+  services.workers.post(client,
+                        [&services, work, request = std::move(request), reply = std::move(reply)] {
+                          HttpResponse response;
+                          try {
+                            Ignored ignored;
+                            response = json_response(work(services, request->body, ignored));
+                            refuse_ignored(ignored, services.parse.strict_params);
+                            name_ignored(response, ignored);
+                          } catch (...) {
+                            response = error_response(current_api_error(request->id));
+                          }
+                          reply->post([reply, response = std::move(response)]() mutable {
+                            reply->send(std::move(response));
+                          });
+                        });
 }
 
 }  // namespace

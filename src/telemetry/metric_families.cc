@@ -140,6 +140,10 @@ std::vector<MetricFamily> engine_families(const EngineSample& sample, const Metr
                 share);
     }
   }
+  if (options.log_lines_dropped) {
+    out.counter("dbrx:log_lines_dropped_total", "Lines of the log that nobody read in time.",
+                static_cast<double>(options.log_lines_dropped()));
+  }
   add_experts(sample, out);
   return out.take();
 }

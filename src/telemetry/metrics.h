@@ -27,6 +27,7 @@ struct MetricsOptions {
   bool prefix_cache = true;
   double read_bytes_per_second = 0;         // of this machine's memory; 0: unknown
   std::function<double()> roof_share = {};  // of the last minute; negative: no step was made
+  std::function<int64_t()> log_lines_dropped = {};  // since the start; may be empty
 };
 
 class Metrics {

@@ -69,7 +69,6 @@ json::array request_attributes(const RequestRecord& record) {
     out.real("gen_ai.request.presence_penalty", real(params.sampling->presence_penalty));
   }
   if (params.seed) out.number("gen_ai.request.seed", static_cast<int64_t>(*params.seed));
-  out.texts("gen_ai.request.stop_sequences", params.stop);
   out.text("gen_ai.response.id", record.id);
   out.text("gen_ai.response.model", record.model);
   std::vector<std::string> reasons;

@@ -165,12 +165,20 @@ void quantize_row(Format format, std::span<const float> weights, QuantizedRow& o
   out.q.assign(weights.size(), 0);
   out.group_scales.assign(n_groups, 1);
   // Below this a row is zero to every product that follows, and its scale would be a subnormal.
-  if (largest(weights) < 0x1p-100F) return;
+  const float most = largest(weights);
+  if (most < 0x1p-100F) return;
+  // A power of two changes no digit, and squared errors of small weights would be subnormal: less
+  // exact, or zero on threads that flush them.
+  const int exponent = std::min(std::ilogb(most), 100);  // its inverse is no subnormal, either
+  std::vector<float> scaled(weights.begin(), weights.end());
+  const float factor = std::ldexp(1.0F, -exponent);
+  for (float& w : scaled) w *= factor;
   if (format == Format::int8) {
-    quantize_int8(weights, out);
+    quantize_int8(scaled, out);
   } else {
-    quantize_int4(weights, out);
+    quantize_int4(scaled, out);
   }
+  out.scale = std::ldexp(out.scale, exponent);
 }
 
 }  // namespace dbrx

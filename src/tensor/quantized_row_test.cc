@@ -75,6 +75,25 @@ TEST(QuantizedRow, WeightsOnTheGridComeBackExactly) {
   EXPECT_EQ(relative_error(Format::int8, wide), 0);
 }
 
+TEST(QuantizedRow, SmallAndLargeWeightsAreRoundedAlike) {
+  for (const Format format : {Format::int8, Format::int4}) {
+    std::mt19937 random(8);
+    std::normal_distribution<float> normal;
+    std::vector<float> weights(1000);
+    for (float& w : weights) w = normal(random);
+    QuantizedRow one, other;
+    quantize_row(format, weights, one);
+    for (const int exponent : {-70, -62, 60}) {
+      std::vector<float> scaled = weights;
+      for (float& w : scaled) w = std::ldexp(w, exponent);
+      quantize_row(format, scaled, other);
+      EXPECT_EQ(other.q, one.q) << exponent;
+      EXPECT_EQ(other.group_scales, one.group_scales) << exponent;
+      EXPECT_EQ(other.scale, std::ldexp(one.scale, exponent)) << exponent;
+    }
+  }
+}
+
 TEST(QuantizedRow, ARowOfZerosIsExactAndFinite) {
   for (const Format format : {Format::int8, Format::int4}) {
     QuantizedRow row;

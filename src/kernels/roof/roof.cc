@@ -98,10 +98,12 @@ Roof measure_roof(Context& context, std::span<const std::byte> memory) {
           .f32_ops = peak_rate(context, kernel.f32)};
 }
 
-double measure_read(Context& context) {
+double measure_read(Context& context, size_t most) {
   constexpr size_t kLeast = size_t{256} << 20, kMost = size_t{512} << 20;
   const auto cache = static_cast<size_t>(std::max(sysconf(_SC_LEVEL3_CACHE_SIZE), 0L));
-  const Block memory = touched_memory(context, std::clamp(2 * cache, kLeast, kMost));
+  const size_t n_bytes =
+      std::min(std::clamp(2 * cache, kLeast, kMost), std::max(most, size_t{1} << 20));
+  const Block memory = touched_memory(context, n_bytes);
   return read_rate(context, pick(context.isa), {memory.data(), memory.size()}, kFewSeconds);
 }
 

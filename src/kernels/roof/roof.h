@@ -26,9 +26,11 @@ struct Roof {
 // interleaved with what you compare, and take medians.
 Roof measure_roof(Context& context, std::span<const std::byte> memory);
 
-// Roof::read_bytes alone, of memory that it takes and gives back: 256 to 512 MB, by the last-level
-// cache. Takes about a tenth of a second. Throws Error(resource_exhausted).
-double measure_read(Context& context);
+// Roof::read_bytes alone, of memory that it takes and gives back: 256 to 512 MB by the last-level
+// cache, but no more than `most`, what the program itself reads again and again. Where that fits a
+// cache, so does what is read here. Takes about a tenth of a second. Throws
+// Error(resource_exhausted).
+double measure_read(Context& context, size_t most);
 
 // What something that was measured had to read and to multiply.
 struct Work {

@@ -42,7 +42,7 @@ TEST(Roof, RatesAreThoseOfAMachine) {
 TEST(Roof, ReadingIsMeasuredAloneAsItIsWithTheRest) {
   std::vector<std::byte> memory(size_t{512} << 20, std::byte{1});
   Context context(choose_isa({}), 2);
-  const double alone = measure_read(context);
+  const double alone = measure_read(context, memory.size());
   const double with_others = measure_roof(context, memory).read_bytes;
   EXPECT_GT(alone, with_others / 10);
   EXPECT_LT(alone, with_others * 10);
