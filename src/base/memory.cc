@@ -63,7 +63,7 @@ void Arena::rewind(const Level& level) noexcept {
     // Twice as large: needs that rise slowly do not move everything each time.
     blocks_.emplace_back(round_up(2 * most_taken_, kHugePage));
   } catch (const std::exception&) {
-    // The next step asks again, and tells its caller what is missing.
+    blocks_.clear();  // the next step asks again, and tells its caller what is missing
   }
 }
 

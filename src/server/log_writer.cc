@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <exception>
 #include <utility>
 
 namespace dbrx {
@@ -40,16 +41,18 @@ LogWriter::~LogWriter() {
 bool LogWriter::push(std::string_view line) noexcept {
   try {
     const std::lock_guard lock(mutex_);
-    if (n_bytes_ + line.size() <= room_) {
-      lines_.emplace_back(line);
-      n_bytes_ += line.size();
-      wake_.notify_one();
-      return true;
+    if (n_bytes_ + line.size() > room_) {
+      ++n_dropped_;
+      return false;
     }
-  } catch (...) {  // no memory
+    lines_.emplace_back(line);
+    n_bytes_ += line.size();
+    wake_.notify_one();
+    return true;
+  } catch (const std::exception&) {  // no memory
+    ++n_dropped_;
+    return false;
   }
-  ++n_dropped_;
-  return false;
 }
 
 void LogWriter::run() {
