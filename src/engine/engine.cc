@@ -102,10 +102,7 @@ const ModelConfig& Engine::model_config() const { return state_->model.config();
 
 int64_t Engine::max_context() const { return state_->options.max_context; }
 
-int64_t Engine::max_queued_requests(uint64_t client) const {
-  const std::lock_guard lock(state_->mutex);
-  return state_->queued.most(client);
-}
+int64_t Engine::max_queued_requests(uint64_t client) const { return state_->queued.most(client); }
 
 std::span<const int32_t> Engine::eos_token_ids() const { return state_->options.eos_token_ids; }
 

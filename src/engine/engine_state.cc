@@ -417,7 +417,7 @@ void Engine::State::count_step(StepResult result) {
   counts.step_seconds += counted_seconds;
 }
 
-// Adds the time that sinks took.
+// Adds the time that sinks took to what is counted already.
 void Engine::State::end_step(StepResult result) {
   counts.last_step_at = options.clock();
   const double seconds = seconds_since(counts.step_began_at, counts.last_step_at);

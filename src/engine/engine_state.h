@@ -40,7 +40,7 @@ std::string explain(const std::exception& why);
 struct Engine::State {
   State(Context& context, Model& model, const Tokenizer* tokenizer, EngineOptions options);
 
-  // The lines of a step.
+  // These are the lines of a step.
   bool admit();
   void put_in_line(const Arrival& arrival);
   void refuse(const Arrival& arrival, const std::exception& why);
@@ -59,8 +59,8 @@ struct Engine::State {
   void report_scores(Sequence& sequence, std::span<TokenInfo> scores);
   void end_scored();
   void report_routing();
-  // Publishes the statistics: before the model runs, before a choice's last event is sent, and
-  // after the step, also when there was nothing to do.
+  // Publishes the statistics: before the model runs, before a request's last event is sent,
+  // and after the step, also when there was nothing to do.
   void publish();
 
   bool end_cancelled(bool all);

@@ -76,7 +76,7 @@ class WriterSink : public spdlog::sinks::base_sink<std::mutex> {
     return line;
   }
 
-  // Once there is room again.
+  // Called once there is room again.
   void tell_of_dropped() {
     const int64_t n = writer_.n_dropped();
     if (n == n_told_) return;

@@ -42,17 +42,17 @@ StopRules stop_rules(const Services& services, const CompletionRequest& request,
   StopRules rules = request.stop;
   const int64_t context = services.engine.max_context();
   const int64_t room = context - n_prompt;
-  bool chat = request.endpoint == Endpoint::chat;
-  if (room < 1 || request.max_tokens.value_or(1) > room) {
+  const bool chat = request.endpoint == Endpoint::chat;
+  const char* param = chat ? request.names.messages : "prompt";
+  check_length(services, n_prompt, param);
+  if (request.max_tokens.value_or(1) > room) {
     const std::string limit = request.names.max_tokens;
-    std::string message = "the context of this model is " + std::to_string(context) +
-                          " tokens; the prompt has " + std::to_string(n_prompt);
-    message += room < 1
-                   ? ", which leaves no room for an answer: shorten it"
-                   : " and " + limit + " asks for " + std::to_string(*request.max_tokens) +
-                         ": shorten the prompt or lower " + limit + " to " + std::to_string(room);
-    throw ApiError(400, message, chat ? request.names.messages : "prompt",
-                   "context_length_exceeded");
+    throw ApiError(400,
+                   "the context of this model is " + std::to_string(context) +
+                       " tokens; the prompt has " + std::to_string(n_prompt) + " and " + limit +
+                       " asks for " + std::to_string(*request.max_tokens) +
+                       ": shorten the prompt or lower " + limit + " to " + std::to_string(room),
+                   param, "context_length_exceeded");
   }
   int64_t fallback = chat ? room : std::min(room, kDefaultCompletionTokens);
   rules.max_tokens = request.max_tokens.value_or(fallback);

@@ -36,15 +36,14 @@ void check_size(const Services& services, const std::vector<ChatMessage>& messag
   check_bytes(services, n_bytes, param);
 }
 
-void check_size(const Services& services, const std::vector<int32_t>& prompt) {
+void check_length(const Services& services, int64_t n_prompt, const char* param) {
   const int64_t context = services.engine.max_context();
-  const auto n_prompt = static_cast<int64_t>(prompt.size());
   if (n_prompt < context) return;
   throw ApiError(400,
                  "the context of this model is " + std::to_string(context) +
                      " tokens; the prompt has " + std::to_string(n_prompt) +
                      ", which leaves no room for an answer: shorten it",
-                 "prompt", "context_length_exceeded");
+                 param, "context_length_exceeded");
 }
 
 std::vector<int32_t> chat_tokens(const Services& services, const std::vector<ChatMessage>& messages,

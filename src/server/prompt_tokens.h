@@ -16,8 +16,9 @@ void check_size(const Services& services, std::string_view prompt);
 void check_size(const Services& services, const std::vector<ChatMessage>& messages,
                 const char* param);
 
-// More ids than the context has are refused before anybody looks at them. Throws ApiError(400).
-void check_size(const Services& services, const std::vector<int32_t>& prompt);
+// A prompt of so many tokens that no answer fits the context is refused. Throws ApiError(400) that
+// names param.
+void check_length(const Services& services, int64_t n_prompt, const char* param);
 
 // A conversation through the model's chat template. Throws ApiError(400) naming param: there is no
 // template, it refuses the messages, or they can't fit the context.

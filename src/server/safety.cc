@@ -111,7 +111,7 @@ InputCheck check_input(const Services& services, CompletionRequest& request) {
     } else {
       auto& ids = std::get<std::vector<int32_t>>(request.prompts[i]);
       truncate_prompt(services, request, ids);
-      check_size(services, ids);
+      check_length(services, static_cast<int64_t>(ids.size()), "prompt");
       check_ids(services, ids, place, check);
     }
   }

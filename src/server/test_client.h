@@ -21,6 +21,7 @@ namespace dbrx {
 // So long a test waits for what must come, however busy the machine is: less than the server's own
 // timeouts, since what comes by them alone would be a fault.
 constexpr std::chrono::seconds kPatience{20};
+constexpr int kPatienceMs = static_cast<int>(kPatience / std::chrono::milliseconds(1));
 
 template <typename Condition>
 bool becomes_true(Condition condition) {
@@ -131,8 +132,7 @@ class TestClient {
   bool is_closed() {
     pollfd poller{fd_, POLLIN, 0};
     while (buffer_.empty()) {
-      if (::poll(&poller, 1, static_cast<int>(kPatience / std::chrono::milliseconds(1))) <= 0)
-        return false;
+      if (::poll(&poller, 1, kPatienceMs) <= 0) return false;
       if (!fill()) return true;
     }
     return false;
@@ -148,7 +148,7 @@ class TestClient {
   bool fill() {
     char bytes[16384];
     pollfd poller{fd_, POLLIN, 0};
-    if (::poll(&poller, 1, 20'000) <= 0) return false;  // a test must not hang
+    if (::poll(&poller, 1, kPatienceMs) <= 0) return false;  // a test must not hang
     ssize_t n = ::recv(fd_, bytes, sizeof(bytes), 0);
     if (n <= 0) return false;
     buffer_.append(bytes, static_cast<size_t>(n));

@@ -15,7 +15,7 @@ namespace dbrx {
 
 namespace {
 
-// Tasks that wait, by client.
+// The tasks that wait, those of each client in a line of their own.
 class TaskLines {
  public:
   bool empty() const { return turns_.empty(); }
