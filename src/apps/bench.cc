@@ -19,6 +19,7 @@
 #include "apps/bench_steps.h"
 #include "apps/commands.h"
 #include "base/error.h"
+#include "base/limits.h"
 #include "engine/engine.h"
 #include "model/families.h"
 #include "model/synthetic.h"
@@ -73,20 +74,19 @@ struct Subject {
   }
 };
 
-Format format_of(const std::string& name) {
-  return name == "int8" ? Format::int8 : name == "bf16" ? Format::bf16 : Format::int4;
-}
-
-Format kv_format_of(const BenchFlags& flags) {
-  return flags.kv_format == "f32" ? Format::f32 : format_of(flags.kv_format);
-}
-
-// Of the experts. The loader is asked without the files being read first: for a packed model it
-// then looks at headers only.
+// Of the experts, without reading them: a packed model's loader looks at headers only, and of a
+// float checkpoint they are the largest tensors.
 Format stored_format(const std::string& model_dir) {
   const ModelConfig config = load_config(model_dir);
-  const Family& family = find_family(config.family, model_dir);
-  return family.load(config, Checkpoint::open(model_dir), {})->weight_format();
+  const Checkpoint checkpoint = Checkpoint::open(model_dir);
+  if (config.is_packed) {
+    return find_family(config.family, model_dir).load(config, checkpoint, {})->weight_format();
+  }
+  const Tensor* largest = nullptr;
+  for (const auto& [name, tensor] : checkpoint.tensors()) {
+    if (largest == nullptr || tensor.bytes.size() > largest->bytes.size()) largest = &tensor;
+  }
+  return largest != nullptr && largest->format == Format::bf16 ? Format::bf16 : Format::f32;
 }
 
 Subject make_subject(Format experts, Activations activations, bool synthetic) {
@@ -101,7 +101,7 @@ std::vector<Subject> make_subjects(const BenchFlags& flags) {
   const bool synthetic = !flags.synthetic.empty();
   std::vector<Format> formats;
   if (synthetic) {
-    for (const std::string& name : flags.formats) formats.push_back(format_of(name));
+    for (const std::string& name : flags.formats) formats.push_back(find_format(name).value());
   } else {
     formats.push_back(stored_format(flags.model_dir));
   }
@@ -177,21 +177,13 @@ std::vector<StepCase> make_steps(const BenchFlags& flags, const ModelConfig& con
   return cases;
 }
 
-int64_t resident_bytes() {
-  std::ifstream statm("/proc/self/statm");
-  int64_t total = 0;
-  int64_t resident = 0;
-  statm >> total >> resident;
-  return resident * sysconf(_SC_PAGESIZE);
-}
-
 void check_memory(int64_t weights, int64_t cache) {
-  const int64_t memory = sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
-  if (resident_bytes() + weights + cache < memory) return;
+  const int64_t memory = available_memory();
+  if (resident_memory() + weights + cache < memory) return;
   char text[200];
   std::snprintf(
       text, sizeof text,
-      "the model takes %.1f GB and its cache %.1f GB, this machine has %.1f GB: give fewer "
+      "the model takes %.1f GB and its cache %.1f GB, this process may have %.1f GB: give fewer "
       "--layers, --sequences or less --context",
       static_cast<double>(weights) * 1e-9, static_cast<double>(cache) * 1e-9,
       static_cast<double>(memory) * 1e-9);
@@ -215,9 +207,9 @@ void bench_steps(Context& context, RoofMeter& meter, const BenchFlags& flags,
   std::vector<StepShape> shapes;
   for (const StepCase& step : cases) shapes.push_back(step.shape);
   const int64_t weights = weight_bytes(config, subject.experts, subject.dense, subject.embedding);
-  const Format kv_format = kv_format_of(flags);
+  const Format kv_format = find_format(flags.kv_format).value();
   check_memory(weights, BenchSteps::cache_bytes(config, kv_format, shapes));
-  const int64_t before = resident_bytes();
+  const int64_t before = resident_memory();
   const std::unique_ptr<Model> model = make_model(context, flags, config, subject, load);
   BenchSteps steps(context, *model, subject.dense, subject.activations, kv_format, shapes);
   std::vector<BenchTest> tests;
@@ -233,7 +225,7 @@ void bench_steps(Context& context, RoofMeter& meter, const BenchFlags& flags,
                      }});
   }
   run_tests(meter, tests, flags.rounds, rows);
-  const auto resident = static_cast<double>(resident_bytes() - before - steps.cache_bytes());
+  const auto resident = static_cast<double>(resident_memory() - before - steps.cache_bytes());
   const RoofShare share = {.share = static_cast<double>(weights) / resident, .roof = "weights"};
   rows.push_back({.name = subject.name("memory"),
                   .unit = "GB",
@@ -263,7 +255,8 @@ void bench_kernels(Context& context, RoofMeter& meter, const BenchFlags& flags,
 
 void bench_start(Context& context, RoofMeter& meter, const BenchFlags& flags,
                  const Subject& subject, const LoadOptions& load, std::vector<BenchRow>& rows) {
-  std::vector<BenchTest> tests = start_tests(context, flags.model_dir, load, kv_format_of(flags));
+  std::vector<BenchTest> tests =
+      start_tests(context, flags.model_dir, load, find_format(flags.kv_format).value());
   for (BenchTest& test : tests) {
     RowName name = subject.name("start");
     name.shape = test.name.shape;
@@ -275,7 +268,7 @@ void bench_start(Context& context, RoofMeter& meter, const BenchFlags& flags,
 void bench_mixed(Context& context, RoofMeter& meter, const BenchFlags& flags,
                  const ModelConfig& config, const Subject& subject, const LoadOptions& load,
                  std::vector<BenchRow>& rows) {
-  const Format kv_format = kv_format_of(flags);
+  const Format kv_format = find_format(flags.kv_format).value();
   check_memory(weight_bytes(config, subject.experts, subject.dense, subject.embedding),
                mixed_cache_bytes(config, kv_format, flags.mixed));
   const std::unique_ptr<Model> model = make_model(context, flags, config, subject, load);

@@ -21,14 +21,6 @@ int64_t most_blocks(const std::vector<StepShape>& shapes) {
   return most;
 }
 
-int64_t linear_bytes(Format format, int64_t out, int64_t in) {
-  Linear linear;
-  linear.out_features = out;
-  linear.in_features = in;
-  linear.format = format;
-  return linear.n_panels() * linear.panel_bytes();
-}
-
 int64_t qkv_dim(const ModelConfig& config) { return config.q_dim() + 2 * config.kv_dim(); }
 
 int64_t attention_bytes(const ModelConfig& config, Format dense) {

@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "base/error.h"
+#include "base/limits.h"
 #include "model/synthetic.h"
 #include "model/synthetic_routing.h"
 #include "text/end_ids.h"
@@ -16,18 +17,36 @@ namespace {
 // Raised when a change of the arithmetic changes any bit of any answer.
 constexpr int kNumericsVersion = 1;
 
-Format kv_format(const ModelFlags& flags) {
-  if (flags.kv_format == "f32") return Format::f32;
-  return flags.kv_format == "int8" ? Format::int8 : Format::bf16;
+// Bytes of the weights once they are loaded.
+int64_t weight_bytes(const ModelConfig& config, const ModelFlags& flags) {
+  if (!flags.synthetic.empty()) return synthetic_bytes(config);
+  int64_t total = 0;
+  const Checkpoint checkpoint = Checkpoint::open(flags.model_dir);
+  for (const auto& [name, tensor] : checkpoint.tensors()) {
+    const auto n = static_cast<int64_t>(tensor.bytes.size());
+    total += tensor.format == Format::f16 ? 2 * n : n;  // becomes f32
+  }
+  return total;
 }
 
-// Room for every sequence at full length, within a fifth of the machine's memory, and for one whole
-// context at least.
-int64_t default_kv_tokens(const ModelConfig& config, const ModelFlags& flags, int64_t context,
-                          Format format) {
-  const int64_t memory = sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
-  const int64_t affordable = memory / 5 / KvCache::bytes_per_token(config, format);
-  return std::max(context, std::min(flags.max_sequences * context, affordable));
+MemoryPlan memory_plan(const LoadedModel& loaded, const ModelFlags& flags,
+                       const EngineOptions& options) {
+  const ModelConfig& config = loaded.config;
+  const bool synthetic = !flags.synthetic.empty();
+  return plan_memory(
+      config,
+      {.available = available_memory(),
+       .weights = weight_bytes(config, flags),
+       .mapped = config.is_packed && choose_load_mode(flags.load, loaded.threads) == LoadMode::map,
+       .kv_format = options.kv_format,
+       .cache_tokens = flags.kv_cache_tokens,
+       .queue = flags.max_queue,
+       .requests = flags.request_bytes,
+       .step = {.rows = flags.max_batched_tokens,
+                .sequences = flags.max_sequences,
+                .context = options.max_context,
+                .n_threads = loaded.threads.n_threads(),
+                .integer_weights = synthetic || config.is_packed}});
 }
 
 EngineOptions engine_options(const LoadedModel& loaded, const ModelFlags& flags) {
@@ -36,15 +55,11 @@ EngineOptions engine_options(const LoadedModel& loaded, const ModelFlags& flags)
   options.max_batched_tokens = flags.max_batched_tokens;
   options.max_queued_requests = flags.max_queue;
   options.max_context = flags.max_context;
-  options.kv_format = kv_format(flags);
+  options.kv_format = find_format(flags.kv_format).value();
   options.prefix_cache = flags.prefix_cache;
   options.prefill_slowdown = flags.prefill_slowdown;
   options.eos_token_ids = loaded.end_ids;
-  const int64_t context = flags.max_context > 0 ? flags.max_context : loaded.config.max_seq_len;
-  const int64_t tokens = flags.kv_cache_tokens > 0
-                             ? flags.kv_cache_tokens
-                             : default_kv_tokens(loaded.config, flags, context, options.kv_format);
-  options.kv_blocks = (tokens + kKvBlockTokens - 1) / kKvBlockTokens;
+  options.kv_blocks = (flags.kv_cache_tokens + kKvBlockTokens - 1) / kKvBlockTokens;
   return options;
 }
 
@@ -146,20 +161,41 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
       })
       ->capture_default_str();
   app.add_option("--kv-cache-tokens", flags.kv_cache_tokens,
-                 "tokens that the KV cache holds (default: a fifth of the memory at most)")
+                 "tokens that the KV cache holds (default: a fifth of the memory at most, and what "
+                 "weights and steps leave)")
       ->check(CLI::Range(int64_t{64}, int64_t{1} << 40));
 }
+
+namespace {
+
+void check_flags(const ModelFlags& flags, const ModelConfig& config) {
+  if (flags.max_sequences > flags.max_batched_tokens) {
+    throw Error(Code::invalid_argument,
+                "--max-num-seqs " + std::to_string(flags.max_sequences) +
+                    " needs --max-num-batched-tokens of at least as many, not " +
+                    std::to_string(flags.max_batched_tokens) +
+                    ": each sequence has a token in a step");
+  }
+  if (flags.activations == "fast" && !config.is_packed && flags.synthetic.empty()) {
+    throw Error(Code::invalid_argument,
+                flags.model_dir +
+                    ": --activations fast is for packed weights (dbrx quantize): these are floats");
+  }
+}
+
+}  // namespace
 
 LoadedModel load_for_generation(const ModelFlags& flags, bool needs_chat_template) {
   LoadedModel loaded;
   loaded.threads = thread_plan(flags);
   // For this thread and those that it starts, the engine's too.
-  interleave_memory(loaded.threads);
+  loaded.interleaves = interleave_memory(loaded.threads);
   loaded.context = std::make_unique<Context>(choose_isa(flags.isa), loaded.threads);
   const bool synthetic = !flags.synthetic.empty();
   if (!synthetic) loaded.config = load_config(flags.model_dir);
   loaded.tokenizer = std::make_unique<Tokenizer>(Tokenizer::load(flags.model_dir));
   if (synthetic) loaded.config = synthetic_config(flags, *loaded.tokenizer);
+  check_flags(flags, loaded.config);
   if (loaded.tokenizer->n_ids() > loaded.config.vocab_size) {
     throw Error(Code::corrupt, flags.model_dir + ": the tokenizer has " +
                                    std::to_string(loaded.tokenizer->n_ids()) +
@@ -184,7 +220,9 @@ LoadedModel load_for_generation(const ModelFlags& flags, bool needs_chat_templat
                  flags.model_dir.c_str());
   }
   // Before the weights, which may take minutes.
-  const EngineOptions options = resolve_options(engine_options(loaded, flags), loaded.config);
+  EngineOptions options = resolve_options(engine_options(loaded, flags), loaded.config);
+  loaded.memory = memory_plan(loaded, flags, options);
+  options.kv_blocks = loaded.memory.cache_tokens / kKvBlockTokens;
   if (synthetic) {
     loaded.weights.model = make_synthetic(*loaded.context, flags, loaded.config);
   } else {

@@ -12,6 +12,7 @@
 #include "base/context.h"
 #include "engine/engine.h"
 #include "model/config.h"
+#include "model/memory_plan.h"
 #include "model/model.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
@@ -33,7 +34,8 @@ struct ModelFlags {
   int64_t max_sequences = 64;
   int64_t max_batched_tokens = 512;
   int64_t max_queue = 1024;
-  int64_t kv_cache_tokens = 0;  // 0: see default_kv_tokens
+  int64_t kv_cache_tokens = 0;  // 0: see plan_memory
+  int64_t request_bytes = 0;    // that a server's requests may take besides the queue
   bool prefix_cache = true;
   double prefill_slowdown = 1.9;  // as EngineOptions has it
 };
@@ -49,6 +51,8 @@ struct LoadedModel {
   std::unique_ptr<Tokenizer> tokenizer;
   std::string tokenizer_config;  // JSON; empty: the checkpoint has none
   std::optional<ChatTemplate> chat_template;
+  MemoryPlan memory;
+  bool interleaves = true;  // false: the system forbids to spread memory over NUMA nodes
   std::unique_ptr<Engine> engine;
 };
 

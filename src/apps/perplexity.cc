@@ -157,7 +157,7 @@ int perplexity(const PerplexityFlags& flags) {
 
   QualityOptions options;
   options.window = flags.window > 0 ? flags.window : std::min(kDefaultWindow, config.max_seq_len);
-  options.kv_format = flags.kv_format == "f32" ? Format::f32 : Format::bf16;
+  options.kv_format = find_format(flags.kv_format).value();
   if (routing.is_open()) {
     options.on_step = [&](const StepOutput& output, int64_t n_rows) {
       write_routing(routing, config, output, n_rows);
@@ -194,8 +194,8 @@ CommandMain setup_perplexity(CLI::App& app) {
                  "of packed weights: exact (16 bits) or fast (8 bits)")
       ->check(CLI::IsMember({"exact", "fast"}))
       ->capture_default_str();
-  app.add_option("--kv-cache-dtype", flags->kv_format, "bf16 or f32")
-      ->check(CLI::IsMember({"bf16", "f32"}))
+  app.add_option("--kv-cache-dtype", flags->kv_format, "bf16, int8 or f32")
+      ->check(CLI::IsMember({"bf16", "int8", "f32"}))
       ->capture_default_str();
   app.add_option("--record-routing", flags->routing_file,
                  "write each token's experts, for dbrx bench --routing");

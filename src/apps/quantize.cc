@@ -22,7 +22,7 @@ struct QuantizeFlags {
 
 int quantize(const QuantizeFlags& flags) {
   QuantizeOptions options;
-  options.experts = flags.format == "int8" ? Format::int8 : Format::int4;
+  options.experts = find_format(flags.format).value();
   const bool is_terminal = isatty(STDERR_FILENO) != 0;
   int last = -1;
   options.progress = [is_terminal, last](double done) mutable {
@@ -49,7 +49,8 @@ CommandMain setup_quantize(CLI::App& app) {
   app.add_option("--format", flags->format, "of the experts: int4 or int8")
       ->check(CLI::IsMember({"int4", "int8"}))
       ->capture_default_str();
-  app.add_option("-t,--threads", flags->threads, "default: all CPUs")->check(CLI::Range(1, 4096));
+  app.add_option("-t,--threads", flags->threads, "default: all CPUs, within the quota")
+      ->check(CLI::Range(1, 4096));
   return [flags] { return quantize(*flags); };
 }
 

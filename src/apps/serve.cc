@@ -101,10 +101,14 @@ double memory_rate(const LoadedModel& loaded) {
 
 // Damaged weights give wrong answers: then there are none.
 std::unique_ptr<BackgroundVerify> start_verify(const LoadedModel& loaded, Server& server) {
-  constexpr int64_t kBytesPerSecond = 1'000'000'000;  // a few percent of what memory gives
-  spdlog::info("verify: comparing the weights with their checksums in the background");
+  constexpr int64_t kMemoryRate = 1'000'000'000;  // bytes a second: some percent of memory's
+  constexpr int64_t kDiskRate = 50'000'000;       // of a disk that steps wait for
+  const int64_t rate = loaded.weights.report->fits_memory ? kMemoryRate : kDiskRate;
+  spdlog::info(
+      "verify: comparing the weights with their checksums in the background, {} MB a second",
+      rate / 1'000'000);
   return std::make_unique<BackgroundVerify>(
-      loaded.weights.checkpoint, kBytesPerSecond, [&server](const BackgroundVerify::Result& end) {
+      loaded.weights.checkpoint, rate, [&server](const BackgroundVerify::Result& end) {
         if (end.error.empty()) {
           spdlog::info("verify: {} tensors, {:.2f} GB, all as written", end.n_tensors,
                        static_cast<double>(end.n_bytes) / 1e9);
@@ -136,6 +140,7 @@ int serve(ServeFlags& flags) {
   options.page = page_files();
   BoundPort port(options.host, options.port);  // before the weights, which take their time
   if (flags.verify) require_checksums(flags.model.model_dir);
+  flags.model.request_bytes = static_cast<int64_t>(options.telemetry.recent.max_bytes);
   LoadedModel loaded = load_for_generation(flags.model, /*needs_chat_template=*/false);
   if (options.model_names.empty()) options.model_names = {directory_name(flags.model.model_dir)};
   options.version = DBRX_VERSION;
@@ -159,6 +164,14 @@ int serve(ServeFlags& flags) {
       std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   spdlog::info("ready after {:.2f} s: {}, {}, {}", seconds, describe(loaded.threads),
                isa_name(loaded.context->isa), options.system_fingerprint);
+  spdlog::info("memory: {}", describe(loaded.memory));
+  if (!loaded.interleaves) {
+    spdlog::warn(
+        "this container may not say on which NUMA node memory lies (Docker: --cap-add SYS_NICE): "
+        "what is computed lies "
+        "where it is touched first, and weights too, loaded by threads of the nodes that read "
+        "them");
+  }
   const std::string weights = describe_load(loaded);
   if (!weights.empty()) spdlog::info("weights: {}", weights);
   print_welcome(options, port.port(), has_chat_template);

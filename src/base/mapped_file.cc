@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/read_fault.h"
 
 namespace dbrx {
 namespace {
@@ -41,6 +42,15 @@ void* reserve(size_t n_bytes, size_t alignment) {
   return first + skip;
 }
 
+// Reads a byte of each page.
+bool touch(const std::byte* first, size_t n_bytes) {
+  return catch_read_fault([&] {
+    for (size_t at = 0; at < n_bytes; at += kPage) {
+      static_cast<void>(*const_cast<const volatile std::byte*>(first + at));
+    }
+  });
+}
+
 }  // namespace
 
 std::shared_ptr<const MappedFile> MappedFile::open(const std::filesystem::path& path) {
@@ -57,11 +67,14 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::filesystem::path& 
   void* data =
       room == MAP_FAILED ? room : mmap(room, size, PROT_READ, MAP_SHARED | MAP_FIXED, file.fd, 0);
   if (data == MAP_FAILED) {
-    throw Error(Code::resource_exhausted, path.string() + ": can't map: " + reason());
+    const std::string why = reason();
+    if (room != MAP_FAILED) munmap(room, round_up(size, kPage));
+    throw Error(Code::resource_exhausted, path.string() + ": can't map: " + why);
   }
   madvise(data, size, MADV_HUGEPAGE);  // advice only
-  return std::shared_ptr<const MappedFile>(
-      new MappedFile(path, {static_cast<const std::byte*>(data), size}, {}));
+  const std::span<const std::byte> bytes(static_cast<const std::byte*>(data), size);
+  watch_mapped_file(bytes, path);
+  return std::shared_ptr<const MappedFile>(new MappedFile(path, bytes, {}));
 }
 
 std::shared_ptr<const MappedFile> MappedFile::make_copy(const MappedFile& file,
@@ -74,7 +87,9 @@ std::shared_ptr<const MappedFile> MappedFile::make_copy(const MappedFile& file,
 }
 
 MappedFile::~MappedFile() {
-  if (owned_.size() == 0) munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+  if (owned_.size() > 0) return;
+  forget_mapped_file(bytes_);
+  munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
 }
 
 bool MappedFile::populate(size_t offset, size_t n_bytes) const {
@@ -82,7 +97,7 @@ bool MappedFile::populate(size_t offset, size_t n_bytes) const {
   CHECK_LE(offset + n_bytes, bytes_.size());
   auto* first = const_cast<std::byte*>(bytes_.data()) + offset;
   while (madvise(first, n_bytes, MADV_POPULATE_READ) != 0) {
-    if (errno == EINVAL) return true;  // before Linux 5.14: pages come when they are read
+    if (errno == EINVAL) return touch(first, n_bytes);  // before Linux 5.14
     if (errno != EINTR && errno != EAGAIN) return false;
   }
   return true;

@@ -15,7 +15,8 @@ namespace dbrx {
 class MappedFile {
  public:
   // Maps the file at a multiple of 2 MB, with the advice to use huge pages. Throws Error
-  // (not_found, corrupt when empty) naming the path.
+  // (not_found, corrupt when empty) naming the path. read_fault.h says what happens when a page
+  // can't be read later.
   static std::shared_ptr<const MappedFile> open(const std::filesystem::path& path);
 
   // The same file in anonymous memory, for the caller to fill through `room` (of the file's size,

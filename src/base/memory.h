@@ -68,6 +68,7 @@ class Arena {
   };
 
   size_t capacity_bytes() const;
+  size_t most_taken_bytes() const { return most_taken_; }  // at one time, since the start
 
  private:
   std::byte* take_bytes(size_t bytes);

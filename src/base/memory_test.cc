@@ -4,10 +4,10 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <fstream>
 #include <random>
 
 #include "base/error.h"
+#include "base/limits.h"
 
 namespace dbrx {
 namespace {
@@ -40,13 +40,6 @@ TEST(Arena, PiecesAreAlignedAndApartAndAMarkGivesThemBack) {
   EXPECT_EQ(reinterpret_cast<const std::byte*>(arena.take<char>(1).data()), again);
 }
 
-size_t resident_bytes() {
-  std::ifstream statm("/proc/self/statm");
-  size_t all = 0, resident = 0;
-  statm >> all >> resident;
-  return resident * kPage;
-}
-
 // As the experts of a layer take it: the same in all, in pieces of other sizes each time.
 TEST(Arena, TakesNoMoreMemoryThanTheLargestStepWhateverItsPieces) {
 #if defined(DBRX_ASAN) || defined(DBRX_TSAN)
@@ -56,7 +49,7 @@ TEST(Arena, TakesNoMoreMemoryThanTheLargestStepWhateverItsPieces) {
   constexpr size_t kPieces = 16;
   std::mt19937_64 random(1);
   Arena arena;
-  const size_t before = resident_bytes();
+  const int64_t before = resident_memory();
   for (int step = 0; step < 60; ++step) {
     const Arena::Mark of_step(arena);
     for (int layer = 0; layer < 4; ++layer) {
@@ -70,7 +63,7 @@ TEST(Arena, TakesNoMoreMemoryThanTheLargestStepWhateverItsPieces) {
       }
     }
   }
-  EXPECT_LT(resident_bytes() - before, kStep + kStep / 8);
+  EXPECT_LT(resident_memory() - before, static_cast<int64_t>(kStep + kStep / 8));
 }
 
 TEST(Arena, DoesNotGrowWhenTheSameStepIsRepeated) {

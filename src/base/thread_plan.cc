@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cmath>
 #include <map>
 #include <string>
@@ -65,6 +66,9 @@ void add(NodeMask& mask, int node) {
   const auto n = static_cast<size_t>(node);
   if (n < kMaxNodes) mask[n / kBits] |= 1UL << (n % kBits);
 }
+
+// Docker's filter of system calls answers EPERM, others ENOSYS. Whatever else fails is no rule.
+bool is_forbidden() { return errno == EPERM || errno == ENOSYS; }
 
 }  // namespace
 
@@ -130,8 +134,8 @@ std::vector<NodeRange> node_ranges(const ThreadPlan& plan, size_t first, size_t 
   return ranges;
 }
 
-void place_on_nodes(std::span<std::byte> memory, const ThreadPlan& plan) {
-  if (!plan.binds || plan.nodes.size() < 2) return;
+bool place_on_nodes(std::span<std::byte> memory, const ThreadPlan& plan) {
+  if (!plan.binds || plan.nodes.size() < 2) return true;
   const auto first = reinterpret_cast<size_t>(memory.data());
   for (const NodeRange& range : node_ranges(plan, first, memory.size(), kHugePage)) {
     // mbind wants whole pages. A page that two matrices share goes to the one that asks last.
@@ -140,15 +144,32 @@ void place_on_nodes(std::span<std::byte> memory, const ThreadPlan& plan) {
     NodeMask mask = {};
     add(mask, range.node);
     // Preference only: memory on another node is slower, not wrong.
-    syscall(SYS_mbind, begin, end - begin, MPOL_PREFERRED, mask.data(), kMaxNodes, 0);
+    if (syscall(SYS_mbind, begin, end - begin, MPOL_PREFERRED, mask.data(), kMaxNodes, 0) != 0 &&
+        is_forbidden()) {
+      return false;
+    }
   }
+  return true;
 }
 
-void interleave_memory(const ThreadPlan& plan) {
-  if (!plan.binds || plan.nodes.size() < 2) return;
+bool interleave_memory(const ThreadPlan& plan) {
+  if (!plan.binds || plan.nodes.size() < 2) return true;
   NodeMask mask = {};
   for (const int node : plan.nodes) add(mask, node);
-  syscall(SYS_set_mempolicy, MPOL_INTERLEAVE, mask.data(), kMaxNodes);
+  return syscall(SYS_set_mempolicy, MPOL_INTERLEAVE, mask.data(), kMaxNodes) == 0 ||
+         !is_forbidden();
+}
+
+void run_on_node(const ThreadPlan& plan, int node) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (const WorkerPlace& worker : plan.workers) {
+    if (worker.node == node && worker.pu >= 0 && worker.pu < CPU_SETSIZE) {
+      CPU_SET(static_cast<size_t>(worker.pu), &set);
+    }
+  }
+  // Fails where none of them may be used any more; then it runs where it may.
+  if (plan.binds) sched_setaffinity(0, sizeof set, &set);
 }
 
 void bind_this_thread(const ThreadPlan& plan, int worker) {

@@ -6,13 +6,16 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <exception>
 #include <string>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/read_fault.h"
 
 namespace dbrx {
 namespace {
@@ -59,6 +62,8 @@ struct ThreadPool::State {
   void* context = nullptr;
   alignas(kAlignment) std::atomic<uint64_t> run{0};  // its number, its number of tasks
   std::atomic<bool> stop{false};
+  std::atomic<bool> has_failed{false};  // a task of this run
+  std::exception_ptr failure;           // of the first one that has
   alignas(kAlignment) std::atomic<size_t> n_done{0};
   alignas(kAlignment) std::atomic<int> n_asleep{0};
   std::atomic<uint32_t> bell{0};  // rung for those who sleep
@@ -99,16 +104,53 @@ struct ThreadPool::State {
 
   // A task that was taken keeps its run from ending, so `function` and `context` are this run's.
   void work(uint64_t word, size_t me) {
-    size_t n = 0;
+    size_t n = 0;  // tasks done and not yet counted
+    // Who was thrown out of a task goes on with the others.
+    while (!completes([&] { work_on(word, me, n); })) {
+      n_done.fetch_add(n + 1, std::memory_order_release);
+      n = 0;
+    }
+  }
+
+  void work_on(uint64_t word, size_t me, size_t& n) {
     size_t task = 0;
     for (; take(word, me, task); ++n) function(context, task);
     if (n > 0) n_done.fetch_add(n, std::memory_order_release);
+    n = 0;
     for (const size_t other : ranges[me].others) {
       while (take(word, other, task)) {
         function(context, task);
         n_done.fetch_add(1, std::memory_order_release);
       }
     }
+  }
+
+  // All tasks of a run, by the caller alone.
+  void work_alone(size_t n_tasks) {
+    size_t next = 0;
+    const auto rest = [&] {
+      while (next < n_tasks) function(context, next++);
+    };
+    while (!completes(rest)) continue;
+  }
+
+  // False: a task of these failed.
+  template <typename Tasks>
+  bool completes(const Tasks& tasks) {
+    try {
+      if (catch_read_fault(tasks)) return true;
+      flush_denormals();  // the signal's handler began with the processor's own mode
+      throw Error(Code::corrupt, first_read_fault());
+    } catch (...) {
+      if (!has_failed.exchange(true)) failure = std::current_exception();
+    }
+    return false;
+  }
+
+  void rethrow() {
+    if (!has_failed.load(std::memory_order_relaxed)) return;
+    has_failed.store(false, std::memory_order_relaxed);
+    std::rethrow_exception(std::exchange(failure, nullptr));
   }
 
   uint64_t wait_for_run(uint64_t seen) {
@@ -159,10 +201,12 @@ struct ThreadPool::State {
 ThreadPool::ThreadPool(const ThreadPlan& plan)
     : n_threads_(plan.n_threads()), state_(std::make_unique<State>(plan)) {
   CHECK_LE(1, n_threads_);
-  // Workers inherit the mask: signals are for the threads that wait for them.
+  // Workers inherit the mask: signals are for the threads that wait for them, but for the one that
+  // a worker itself causes (read_fault.h).
   sigset_t all;
   sigset_t before;
   sigfillset(&all);
+  sigdelset(&all, SIGBUS);
   pthread_sigmask(SIG_SETMASK, &all, &before);
   try {
     for (size_t i = 1; i < plan.workers.size(); ++i) {
@@ -188,17 +232,18 @@ void ThreadPool::enter() const {
 
 void ThreadPool::run_raw(size_t n_tasks, Raw function, const void* context) {
   State& state = *state_;
-  if (n_threads_ == 1 || n_tasks <= 1) {
-    for (size_t i = 0; i < n_tasks; ++i) function(const_cast<void*>(context), i);
-    return;
-  }
   CHECK_LE(n_tasks, kTaskMask);
   state.function = function;
   state.context = const_cast<void*>(context);
-  state.n_done.store(0, std::memory_order_relaxed);
-  state.publish(n_tasks);
-  state.work(state.run.load(std::memory_order_relaxed), 0);
-  state.wait_for_others(n_tasks);
+  if (n_threads_ == 1 || n_tasks <= 1) {
+    state.work_alone(n_tasks);
+  } else {
+    state.n_done.store(0, std::memory_order_relaxed);
+    state.publish(n_tasks);
+    state.work(state.run.load(std::memory_order_relaxed), 0);
+    state.wait_for_others(n_tasks);
+  }
+  state.rethrow();
 }
 
 void flush_denormals() {

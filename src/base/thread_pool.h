@@ -14,7 +14,8 @@ namespace dbrx {
 
 class ThreadPool {
  public:
-  // Worker threads run with denormals flushed to zero, where the plan says, and receive no signals.
+  // Worker threads run with denormals flushed to zero, where the plan says, and receive no signals
+  // from outside.
   // The caller must enter(). Throws Error resource_exhausted.
   explicit ThreadPool(const ThreadPlan& plan);
   explicit ThreadPool(int n_threads) : ThreadPool(ThreadPlan::unbound(n_threads)) {}
@@ -29,9 +30,11 @@ class ThreadPool {
 
   // Calls task(i) once for each i in [0, n_tasks), n_tasks < 2^24, and returns when all are done.
   // Worker w of T begins with [w * n_tasks / T, (w + 1) * n_tasks / T), ascending, and then takes
-  // single tasks of others, of its own node first. Tasks must be independent and must not throw.
-  // Only the thread that owns the pool may call it; not re-entrant. Does not allocate, and makes no
-  // system call while the workers are awake: they stay so for some tens of microseconds.
+  // single tasks of others, of its own node first. Tasks must be independent. Only
+  // the thread that owns the pool may call it; not re-entrant. Does not allocate, and makes no
+  // system call while the workers are awake: they stay so for some tens of microseconds. When no
+  // task runs any more it throws what the first one of them has thrown; Error(corrupt) where a task
+  // met a page of a mapped file that can't be read and was left there (read_fault.h).
   template <typename Task>
   void run(size_t n_tasks, Task&& task) {
     run_raw(n_tasks, [](void* context, size_t i) { (*static_cast<Task*>(context))(i); }, &task);

@@ -23,6 +23,18 @@ TEST(ThreadPool, EveryTaskRunsExactlyOnceForAnyNumberOfThreadsAndTasks) {
   }
 }
 
+TEST(ThreadPool, ATeamOfTwoNodesRunsEveryTaskOnceToo) {
+  ThreadPlan plan = ThreadPlan::unbound(5);
+  plan.nodes = {0, 1};
+  for (size_t w = 3; w < 5; ++w) plan.workers[w].node = 1;
+  ThreadPool pool(plan);
+  for (size_t n_tasks = 1; n_tasks < 30; ++n_tasks) {
+    std::vector<std::atomic<int>> seen(n_tasks);
+    pool.run(n_tasks, [&](size_t i) { ++seen[i]; });
+    for (const std::atomic<int>& n : seen) EXPECT_EQ(n, 1);
+  }
+}
+
 TEST(ThreadPool, ARunSeesWhatTheRunBeforeWrote) {
   ThreadPool pool(3);
   std::vector<int> values(100, 0);
@@ -79,6 +91,25 @@ TEST(ThreadPool, WhoIsDoneHelpsAWorkerThatIsHeldUp) {
       ++n_done;
     });
     EXPECT_EQ(n_done, kTasks);
+  }
+}
+
+TEST(ThreadPool, WhatATaskThrowsIsThrownWhenNoTaskRunsAnyMore) {
+  for (const int n_threads : {1, 3}) {
+    ThreadPool pool(n_threads);
+    for (int round = 0; round < 20; ++round) {
+      std::vector<std::atomic<int>> seen(50);
+      EXPECT_THROW(pool.run(seen.size(),
+                            [&](size_t i) {
+                              ++seen[i];
+                              if (i % 7 == 3) throw std::bad_alloc();
+                            }),
+                   std::bad_alloc);
+      for (const std::atomic<int>& n : seen) EXPECT_EQ(n, 1);
+    }
+    int n_done = 0;
+    pool.run(1, [&](size_t) { ++n_done; });
+    EXPECT_EQ(n_done, 1);
   }
 }
 

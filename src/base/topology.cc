@@ -4,13 +4,14 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <fstream>
+#include <cmath>
 #include <memory>
 #include <set>
 #include <string>
 #include <tuple>
 
 #include "base/error.h"
+#include "base/limits.h"
 
 namespace dbrx {
 namespace {
@@ -35,14 +36,6 @@ Machine load_machine() {
   throw Error(Code::internal, "hwloc can't read this machine's topology (is HWLOC_SYNTHETIC set?)");
 }
 
-// cgroup v2: "max 100000" or "150000 100000", microseconds per period.
-double read_cpu_quota() {
-  std::ifstream file("/sys/fs/cgroup/cpu.max");
-  double granted = 0;
-  double period = 0;
-  return file >> granted >> period && period > 0 ? granted / period : 0;
-}
-
 // On a machine without the notion there is one node.
 int node_of(const hwloc_obj* pu) {
   const int first = hwloc_bitmap_first(pu->nodeset);
@@ -55,7 +48,7 @@ Topology find_topology() {
   const Machine machine = load_machine();
   Topology topology;
   topology.is_this_machine = hwloc_topology_is_thissystem(machine.get()) != 0;
-  if (topology.is_this_machine) topology.cpu_quota = read_cpu_quota();
+  if (topology.is_this_machine) topology.cpu_quota = cpu_quota();
   const Bitmap mine(hwloc_bitmap_alloc_full());
   hwloc_get_cpubind(machine.get(), mine.get(), HWLOC_CPUBIND_THREAD);
   hwloc_obj_t pu = nullptr;
@@ -92,7 +85,9 @@ int available_cpus() {
   cpu_set_t set;
   CPU_ZERO(&set);
   if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-  return CPU_COUNT(&set);
+  const int n = CPU_COUNT(&set);
+  const double quota = cpu_quota();
+  return quota > 0 ? std::clamp(static_cast<int>(std::ceil(quota)), 1, n) : n;
 }
 
 }  // namespace dbrx

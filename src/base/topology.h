@@ -20,7 +20,7 @@ struct HardwareThread {
 
 struct Topology {
   std::vector<HardwareThread> threads;  // that the process may use (affinity, cpuset), node by node
-  double cpu_quota = 0;                 // CPUs that the control group grants; 0: no limit
+  double cpu_quota = 0;                 // CPUs that control groups grant; 0: no limit
   bool is_this_machine = true;          // false: described by HWLOC_SYNTHETIC, nothing is bound
 
   int n_cores() const;
@@ -30,7 +30,8 @@ struct Topology {
 // Throws Error(internal) when hwloc can't read the machine.
 Topology find_topology();
 
-// The number of CPUs that this process may use, hardware threads counted singly.
+// The number of CPUs that this process may use, hardware threads counted singly, and within the
+// quota of its control groups.
 int available_cpus();
 
 // Where one worker runs.
@@ -79,13 +80,17 @@ std::vector<NodeRange> node_ranges(const ThreadPlan& plan, size_t first, size_t 
                                    size_t page);
 
 // Puts the ranges of not yet touched memory on their nodes (mbind, preferred: a full node is no
-// error). Does nothing where the plan does not bind.
-void place_on_nodes(std::span<std::byte> memory, const ThreadPlan& plan);
+// error). Does nothing where the plan does not bind. False: the system forbids it (a container
+// without CAP_SYS_NICE); then who touches a page first should run on its node.
+bool place_on_nodes(std::span<std::byte> memory, const ThreadPlan& plan);
 
 // From here on memory that this thread, or a thread that it starts, touches first is spread over
 // the plan's nodes page by page, unless it was placed: activations and the KV cache, which all
-// read.
-void interleave_memory(const ThreadPlan& plan);
+// read. False: forbidden, as above.
+bool interleave_memory(const ThreadPlan& plan);
+
+// Lets the calling thread run on the CPUs of the plan's workers of one node only.
+void run_on_node(const ThreadPlan& plan, int node);
 
 // Binds the calling thread, where the plan binds.
 void bind_this_thread(const ThreadPlan& plan, int worker);

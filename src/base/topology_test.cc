@@ -6,9 +6,11 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <set>
 #include <thread>
 #include <vector>
 
+#include "base/forbid_policies.h"
 #include "base/memory.h"
 #include "base/thread_pool.h"
 
@@ -151,6 +153,22 @@ TEST(ThreadPlan, APinnedTeamComputesAndItsMemoryIsPlaced) {
   });
   caller.join();
   EXPECT_EQ(values, std::vector<int>(100, 1));
+}
+
+TEST(ThreadPlan, WhereMemoryMayNotBePlacedThatIsSaid) {
+  ThreadPlan plan = plan_threads(find_topology(), 2, Pin::cores);
+  plan.nodes.push_back(plan.nodes.back());  // as if there were two
+  std::thread caller([&] {
+    Block block(3 * kHugePage);
+    forbid_memory_policies();
+    EXPECT_FALSE(interleave_memory(plan));
+    EXPECT_FALSE(place_on_nodes({block.data(), block.size()}, plan));
+    run_on_node(plan, plan.nodes.front());
+    std::set<int> pus;
+    for (const WorkerPlace& worker : plan.workers) pus.insert(worker.pu);
+    EXPECT_EQ(available_cpus(), static_cast<int>(pus.size()));
+  });
+  caller.join();
 }
 
 }  // namespace

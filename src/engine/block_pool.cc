@@ -13,7 +13,6 @@ BlockPool::BlockPool(int64_t n_blocks)
       tokens_(static_cast<size_t>(n_blocks * kKvBlockTokens)),
       buckets_(std::bit_ceil(static_cast<size_t>(n_blocks)), -1) {
   at(ring()).previous = at(ring()).next = ring();
-  for (int32_t id = 0; id < n_blocks; ++id) link(id, ring());
 }
 
 // Puts a free block in the ring, before another one.
@@ -23,7 +22,7 @@ void BlockPool::link(int32_t block, int32_t before_block) {
   entry.previous = at(before_block).previous;
   at(entry.previous).next = block;
   at(before_block).previous = block;
-  ++n_free_;
+  ++n_linked_;
   n_cached_ += entry.name != kNoBlock;
 }
 
@@ -32,16 +31,32 @@ void BlockPool::unlink(int32_t block) {
   at(entry.previous).next = entry.next;
   at(entry.next).previous = entry.previous;
   entry.previous = entry.next = -1;
-  --n_free_;
+  --n_linked_;
   n_cached_ -= entry.name != kNoBlock;
 }
 
+bool BlockPool::prefers_untouched() const {
+  constexpr int64_t kTimesOwned = 4;
+  constexpr int64_t kShare = 8;
+  if (n_touched_ == n_blocks()) return false;
+  if (n_linked_ == 0) return true;
+  if (at(at(ring()).next).name == kNoBlock) return false;
+  const int64_t most = std::max(most_owned_, n_owned() + 1);  // with the one that is wanted
+  return n_touched_ < std::max(kTimesOwned * most, n_blocks() / kShare);
+}
+
 int32_t BlockPool::take() {
-  CHECK_LT(0, n_free_);
-  const int32_t id = at(ring()).next;
-  unlink(id);
+  CHECK_LT(0, n_free());
+  int32_t id = 0;
+  if (prefers_untouched()) {
+    id = static_cast<int32_t>(n_touched_++);
+  } else {
+    id = at(ring()).next;
+    unlink(id);
+  }
   if (at(id).name != kNoBlock) forget(id);
   at(id).n_owners = 1;
+  count_owned();
   return id;
 }
 
@@ -70,7 +85,10 @@ void BlockPool::share(int32_t block) {
   CHECK(at(block).name != kNoBlock);
   if (is_free(block)) unlink(block);
   ++at(block).n_owners;
+  count_owned();
 }
+
+void BlockPool::count_owned() { most_owned_ = std::max(most_owned_, n_owned()); }
 
 BlockName BlockPool::name_block(int32_t block, BlockName before, BlockTokens tokens) {
   Entry& entry = at(block);

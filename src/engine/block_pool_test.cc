@@ -203,6 +203,28 @@ TEST(BlockPool, whatever_is_done_it_finds_exactly_what_is_still_there) {
   }
 }
 
+// One text after the other, of two blocks each, none of them ever seen again.
+TEST(BlockPool, a_small_load_leaves_most_of_the_memory_untouched) {
+  BlockPool pool(1000);
+  const auto run = [&](int32_t first_text, int n_blocks) {
+    std::vector<int32_t> blocks;
+    BlockName name = kNoBlock;
+    for (int i = 0; i < n_blocks; ++i) {
+      blocks.push_back(pool.take());
+      name = pool.name_block(blocks.back(), name, text(first_text));
+    }
+    pool.give_back(blocks);
+  };
+  for (int32_t i = 0; i < 400; ++i) run(i, 2);
+  EXPECT_EQ(pool.n_touched(), 1000 / 8);
+  EXPECT_EQ(pool.n_cached(), 1000 / 8);
+  EXPECT_EQ(pool.n_free(), 1000);
+  for (int32_t i = 1000; i < 1020; ++i) run(i, 100);  // a larger load may have more
+  EXPECT_EQ(pool.n_touched(), 4 * 100);
+  for (int32_t i = 2000; i < 2020; ++i) run(i, 300);
+  EXPECT_EQ(pool.n_touched(), 1000);
+}
+
 TEST(BlockPoolDeathTest, aborts_when_a_block_is_freed_twice) {
   BlockPool pool(2);
   std::vector<int32_t> blocks = {pool.take()};

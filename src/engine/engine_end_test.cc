@@ -244,12 +244,12 @@ TEST(EngineFailure, a_failed_step_ends_the_requests_of_its_batch_and_no_other) {
   submit(rig.engine, first);
   submit(rig.engine, second);
   rig.model.before_step = [&](const Batch&) {
-    return rig.model.n_steps() == 5 ? StepResult::device_error : StepResult::ok;
+    return rig.model.n_steps() == 5 ? StepResult::io_error : StepResult::ok;
   };
   while (!first.answer->ended) ASSERT_TRUE(rig.engine.step());
   for (const ChoiceAnswer& choice : first.answer->choices) {
     EXPECT_EQ(choice.finish, FinishReason::error);
-    EXPECT_NE(choice.error.find("device_error"), std::string::npos);
+    EXPECT_NE(choice.error.find("io_error"), std::string::npos);
   }
   finish_all(rig.engine);
   EXPECT_EQ(second.answer->only().finish, FinishReason::length);

@@ -161,7 +161,7 @@ TEST(EnginePrefix, an_evicted_sequence_finds_what_is_left_of_its_blocks) {
 TEST(EnginePrefix, blocks_of_a_step_that_failed_are_not_found) {
   Rig rig({.max_batched_tokens = 100});
   rig.model.before_step = [&](const Batch&) {
-    return rig.model.n_steps() == 2 ? StepResult::device_error : StepResult::ok;
+    return rig.model.n_steps() == 2 ? StepResult::io_error : StepResult::ok;
   };
   const Call failed = call_of(text(300));
   rows_of(rig, failed);

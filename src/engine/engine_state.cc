@@ -8,25 +8,18 @@
 #include <span>
 
 #include "base/error.h"
+#include "base/read_fault.h"
 #include "engine/philox.h"
 
 namespace dbrx {
 namespace {
 
-const char* explain(StepResult result) {
-  switch (result) {
-    case StepResult::io_error:
-      return "the step failed: weights could not be read (io_error)";
-    case StepResult::device_error:
-      return "the step failed: an accelerator failed (device_error)";
-    case StepResult::peer_lost:
-      return "the step failed: another rank is gone (peer_lost)";
-    case StepResult::out_of_memory:
-      return "the step failed: no memory for it (out_of_memory)";
-    case StepResult::ok:
-      break;
-  }
-  return "the step failed";
+std::string explain(StepResult result) {
+  if (result == StepResult::out_of_memory)
+    return "the step failed: no memory for it (out_of_memory)";
+  const std::string where = first_read_fault();
+  return "the step failed: weights could not be read (io_error)" +
+         (where.empty() ? "" : ": " + where);
 }
 
 // The first large batch asks the system for scratch memory.
@@ -37,6 +30,7 @@ StepResult run_model(Model& model, Context& context, const Batch& batch, KvCache
   } catch (const std::bad_alloc&) {
     return StepResult::out_of_memory;
   } catch (const Error& error) {
+    if (error.code() == Code::corrupt) return StepResult::io_error;
     if (error.code() != Code::resource_exhausted) throw;
     return StepResult::out_of_memory;
   }

@@ -64,7 +64,7 @@ TEST(EngineStats, include_a_request_before_its_last_event) {
 TEST(EngineStats, include_a_failed_or_cancelled_request_before_its_last_event) {
   for (const bool fails : {true, false}) {
     Rig rig;
-    if (fails) rig.model.before_step = [](const Batch&) { return StepResult::device_error; };
+    if (fails) rig.model.before_step = [](const Batch&) { return StepResult::io_error; };
     const Call call = long_call(3, 4);
     EngineStats seen;
     call->sink = [&](Event&&) { seen = rig.engine.stats(); };
@@ -96,7 +96,7 @@ TEST(EngineStats, count_steps_by_their_rows) {
 
 TEST(EngineStats, count_steps_that_failed) {
   Rig rig;
-  rig.model.before_step = [](const Batch&) { return StepResult::device_error; };
+  rig.model.before_step = [](const Batch&) { return StepResult::io_error; };
   submit(rig.engine, long_call(3, 4));
   finish_all(rig.engine);
   EXPECT_EQ(rig.engine.stats().steps, 1);

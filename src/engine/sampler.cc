@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "engine/portable_math.h"
+#include "model/config.h"
 
 namespace dbrx {
 namespace {
@@ -33,7 +34,7 @@ SampleScratch::SampleScratch(int64_t vocab_size)
 
 Sampler::Sampler(int64_t vocab_size, std::vector<int32_t> masked_ids)
     : masked_ids_(std::move(masked_ids)) {
-  CHECK_LE(vocab_size, int64_t{1} << 18);
+  CHECK_LE(vocab_size, kMaxVocab);
   for (const int32_t id : masked_ids_) CHECK_LT(id, vocab_size);
 }
 

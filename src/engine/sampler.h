@@ -46,10 +46,13 @@ struct SampleArgs {
   std::optional<int32_t> top_logprobs;
 };
 
-// Memory of one call, kept between calls. One per thread that samples.
+// Memory of one call, kept between calls. One per thread that samples. Move-only: a copy would lack
+// the room that is reserved.
 class SampleScratch {
  public:
   explicit SampleScratch(int64_t vocab_size);
+  SampleScratch(SampleScratch&&) = default;
+  SampleScratch& operator=(SampleScratch&&) = default;
 
  private:
   friend class Sampler;

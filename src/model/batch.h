@@ -37,11 +37,10 @@ using Tap =
     std::function<void(int64_t layer, std::string_view name, MatrixView<const float> value)>;
 
 struct StepOutput {
-  std::vector<float> logits;          // [logit_rows, vocab]
-  bool want_routing = false;          // in: fill the two below
-  std::vector<int32_t> expert_ids;    // [layers, rows, k], ascending in a row
-  std::vector<float> expert_weights;  // [layers, rows, k]
-  Tap tap;                            // in: may be empty
+  std::vector<float> logits;        // [logit_rows, vocab]
+  bool want_routing = false;        // in: fill expert_ids
+  std::vector<int32_t> expert_ids;  // [layers, rows, k], ascending in a row
+  Tap tap;                          // in: may be empty
 };
 
 }  // namespace dbrx

@@ -11,6 +11,9 @@
 
 namespace dbrx {
 
+// Sums of the weights of so many ids fit 64 bits when a token is sampled (engine/sampler.h).
+constexpr int64_t kMaxVocab = int64_t{1} << 18;
+
 struct ModelConfig {
   std::string family;      // "dbrx"
   bool is_packed = false;  // written by dbrx quantize

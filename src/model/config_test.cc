@@ -143,6 +143,12 @@ TEST(Config, SizesThatNoModelHasAreRefusedBeforeAnythingIsMadeOfThem) {
   EXPECT_NE(error_with("\"moe_num_experts\": 16", "\"moe_num_experts\": 5000")
                 .find("moe_num_experts: 5000 is more than"),
             std::string::npos);
+  EXPECT_NE(error_with("\"vocab_size\": 100352", "\"vocab_size\": 262145")
+                .find("vocab_size: 262145 is more than 262144"),
+            std::string::npos);
+  EXPECT_NE(error_with("\"ffn_hidden_size\": 10752", "\"ffn_hidden_size\": 131073")
+                .find("ffn_hidden_size: 131073 is more than 131072"),
+            std::string::npos);
   EXPECT_EQ(
       error_with("\"max_seq_len\": 32768", "\"max_seq_len\": 2147483647"),
       "config.json: max_seq_len: expected a whole number from 1 to 1048576, found 2147483647");

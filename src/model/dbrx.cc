@@ -168,7 +168,7 @@ class Dbrx : public Model {
                     .weights = weights});
     tap(at.output, at.layer, "router_probs", probs);
     tap(at.output, at.layer, "expert_weights", weights);
-    if (at.output.want_routing) record_routing(at, ids, weights);
+    if (at.output.want_routing) record_routing(at, ids);
     experts(context, {.x = m,
                       .ids = ids,
                       .weights = weights,
@@ -202,18 +202,13 @@ class Dbrx : public Model {
   }
 
   void reserve_routing(int64_t rows, StepOutput& output) const {
-    const auto n = static_cast<size_t>(config_.n_layers * rows * config_.top_k);
-    output.expert_ids.resize(n);
-    output.expert_weights.resize(n);
+    output.expert_ids.resize(static_cast<size_t>(config_.n_layers * rows * config_.top_k));
   }
 
-  static void record_routing(const Where& at, MatrixView<const int32_t> ids,
-                             MatrixView<const float> weights) {
+  static void record_routing(const Where& at, MatrixView<const int32_t> ids) {
     const int64_t n = ids.rows * ids.cols;
     std::memcpy(at.output.expert_ids.data() + at.layer * n, ids.data,
                 static_cast<size_t>(n) * sizeof(int32_t));
-    std::memcpy(at.output.expert_weights.data() + at.layer * n, weights.data,
-                static_cast<size_t>(n) * sizeof(float));
   }
 
   ModelConfig config_;

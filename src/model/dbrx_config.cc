@@ -85,6 +85,15 @@ void check_sizes(const ConfigReader& root, const ConfigReader& attention, const 
   if (config.n_experts > kMaxExperts) {
     ffn.fail("moe_num_experts", text(config.n_experts) + " is more than " + text(kMaxExperts));
   }
+  if (config.vocab_size > kMaxVocab) {
+    root.fail("vocab_size", text(config.vocab_size) + " is more than " + text(kMaxVocab));
+  }
+  if (config.d_model > kMaxInFeatures) {
+    root.fail("d_model", text(config.d_model) + " is more than " + text(kMaxInFeatures));
+  }
+  if (config.ffn_hidden > kMaxInFeatures) {
+    ffn.fail("ffn_hidden_size", text(config.ffn_hidden) + " is more than " + text(kMaxInFeatures));
+  }
   if (config.n_heads % config.n_kv_heads != 0) {
     attention.fail("kv_n_heads", "n_heads " + text(config.n_heads) +
                                      " is no multiple of kv_n_heads " + text(config.n_kv_heads));
@@ -140,27 +149,24 @@ std::vector<TensorSpec> dbrx_tensors(const ModelConfig& config) {
   const int64_t d = config.d_model;
   const int64_t expert_rows = config.n_experts * config.ffn_hidden;
   std::vector<TensorSpec> specs;
-  specs.push_back(
-      {"transformer.wte.weight", {config.vocab_size, d}, Component::embedding, -1, SplitRule::row});
+  specs.push_back({"transformer.wte.weight", {config.vocab_size, d}, Component::embedding, -1});
   for (int64_t i = 0; i < config.n_layers; ++i) {
     const std::string block = "transformer.blocks." + std::to_string(i) + ".";
-    const auto add = [&](const char* name, std::vector<int64_t> shape, Component component,
-                         SplitRule split) {
-      specs.push_back({block + name, std::move(shape), component, i, split});
+    const auto add = [&](const char* name, std::vector<int64_t> shape, Component component) {
+      specs.push_back({block + name, std::move(shape), component, i});
     };
-    add("norm_attn_norm.norm_1.weight", {d}, Component::norms, SplitRule::whole);
+    add("norm_attn_norm.norm_1.weight", {d}, Component::norms);
     add("norm_attn_norm.attn.Wqkv.weight", {config.q_dim() + 2 * config.kv_dim(), d},
-        Component::attention, SplitRule::head);
-    add("norm_attn_norm.attn.out_proj.weight", {d, config.q_dim()}, Component::attention,
-        SplitRule::column);
-    add("norm_attn_norm.norm_2.weight", {d}, Component::norms, SplitRule::whole);
-    add("ffn.router.layer.weight", {config.n_experts, d}, Component::router, SplitRule::whole);
+        Component::attention);
+    add("norm_attn_norm.attn.out_proj.weight", {d, config.q_dim()}, Component::attention);
+    add("norm_attn_norm.norm_2.weight", {d}, Component::norms);
+    add("ffn.router.layer.weight", {config.n_experts, d}, Component::router);
     for (const char* name : {"ffn.experts.mlp.w1", "ffn.experts.mlp.v1", "ffn.experts.mlp.w2"}) {
-      add(name, {expert_rows, d}, Component::experts, SplitRule::expert);
+      add(name, {expert_rows, d}, Component::experts);
     }
   }
-  specs.push_back({"transformer.norm_f.weight", {d}, Component::norms, -1, SplitRule::whole});
-  specs.push_back({"lm_head.weight", {config.vocab_size, d}, Component::head, -1, SplitRule::row});
+  specs.push_back({"transformer.norm_f.weight", {d}, Component::norms, -1});
+  specs.push_back({"lm_head.weight", {config.vocab_size, d}, Component::head, -1});
   return specs;
 }
 

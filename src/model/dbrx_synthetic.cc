@@ -110,6 +110,18 @@ ModelConfig dbrx_geometry(int64_t n_layers, int64_t vocab_size) {
   return config;
 }
 
+int64_t synthetic_bytes(const ModelConfig& config) {
+  const SyntheticOptions formats;
+  const int64_t d = config.d_model, f = config.ffn_hidden;
+  const int64_t expert =
+      2 * linear_bytes(formats.experts, f, d) + linear_bytes(formats.experts, d, f);
+  const int64_t layer = config.n_experts * expert + linear_bytes(Format::f32, config.n_experts, d) +
+                        linear_bytes(formats.dense, config.q_dim() + 2 * config.kv_dim(), d) +
+                        linear_bytes(formats.dense, d, config.q_dim());
+  return config.n_layers * layer + linear_bytes(formats.dense, config.vocab_size, d) +
+         format_bytes(Format::bf16, config.vocab_size * d);
+}
+
 std::unique_ptr<Model> synthetic_dbrx(Context& context, const SyntheticOptions& options) {
   const ModelConfig& config = options.config;
   CHECK_LE(config.n_layers * config.n_experts, config.d_model);

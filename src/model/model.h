@@ -20,7 +20,7 @@ namespace dbrx {
 
 // How a step ended. Anything but ok ends the requests of the batch with an error; the process lives
 // on.
-enum class StepResult { ok, io_error, device_error, peer_lost, out_of_memory };
+enum class StepResult { ok, io_error, out_of_memory };
 
 // Bytes of weights as they lie in memory, read by a step. The few rows of the embedding and the
 // norms are left out.

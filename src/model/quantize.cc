@@ -1,9 +1,14 @@
 #include "model/quantize.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <array>
 #include <boost/json.hpp>
+#include <cerrno>
 #include <fstream>
 #include <string_view>
+#include <system_error>
 
 #include "base/error.h"
 #include "base/mapped_file.h"
@@ -22,6 +27,10 @@ namespace json = boost::json;
 constexpr size_t kMaxConfigBytes = size_t{4} << 20;
 constexpr const char* kStateFile = "quantize.state";  // there until the last file is
 
+// Raised when the same weights are rounded to other bits: an unfinished run of an older program is
+// not gone on with.
+constexpr int kRounding = 2;
+
 // What a user of the packed checkpoint needs besides weights.
 constexpr std::array kCopied = {"generation_config.json", "tokenizer.json", "tokenizer_config.json",
                                 "special_tokens_map.json", "chat_template.jinja"};
@@ -33,9 +42,21 @@ void write_text(const fs::path& path, const std::string& text) {
   if (!file) throw Error(Code::resource_exhausted, path.string() + ": can't write");
 }
 
+// Everything that was written is on the disk from here on: only then may the mark of an unfinished
+// run go.
+void sync_files(const fs::path& dir) {
+  const int fd = ::open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const bool done = fd >= 0 && ::syncfs(fd) == 0;
+  const std::string why = std::generic_category().message(errno);
+  if (fd >= 0) ::close(fd);
+  if (!done)
+    throw Error(Code::resource_exhausted, dir.string() + ": can't be written to the disk: " + why);
+}
+
 std::string state_text(const fs::path& source, const QuantizeOptions& options) {
   return fs::canonical(source).string() + "\n" + std::string(format_info(options.experts).name) +
-         " " + std::string(format_info(options.dense).name) + "\n";
+         " " + std::string(format_info(options.dense).name) + " rounding " +
+         std::to_string(kRounding) + "\n";
 }
 
 // An empty directory begins a run, one of the same source and options goes on with it.
@@ -44,10 +65,11 @@ void begin(const fs::path& out, const std::string& state) {
   const fs::path path = out / kStateFile;
   if (fs::exists(path)) {
     if (read_text_file(path, kMaxConfigBytes) == state) return;
-    throw Error(Code::invalid_argument,
-                out.string() +
-                    ": holds an unfinished run of another model or other formats: remove "
-                    "it or choose another --out");
+    throw Error(
+        Code::invalid_argument,
+        out.string() +
+            ": holds an unfinished run of another model, other formats or another version of dbrx: "
+            "remove it or choose another --out");
   }
   if (!fs::is_empty(out)) {
     throw Error(Code::invalid_argument, out.string() + ": not empty: choose another --out");
@@ -110,6 +132,7 @@ void quantize_checkpoint(Context& context, const fs::path& source_dir, const fs:
   }
   write_index(out_dir, parts);
   write_config(source_dir, out_dir, options);
+  sync_files(out_dir);
   fs::remove(out_dir / kStateFile);
 }
 

@@ -144,6 +144,10 @@ TEST(Quantize, ARunThatWasStoppedGoesOnAndGivesTheSameFiles) {
   EXPECT_THROW(quantize_checkpoint(context, kTiny, stopped, stop_after_one), Error);
   EXPECT_FALSE(fs::exists(stopped / "config.json"));
   EXPECT_THROW(quantize(stopped, Format::int8), Error);  // other options
+  const std::string state = read_text_file(stopped / "quantize.state", 1 << 12);
+  folder.write("stopped/quantize.state", state.substr(0, state.find(" rounding ")) + "\n");
+  EXPECT_THROW(quantize(stopped, Format::int4), Error);  // an older program's
+  folder.write("stopped/quantize.state", state);
   const auto before = fs::last_write_time(stopped / "layer-0000.safetensors");
   quantize(stopped, Format::int4);
   EXPECT_EQ(fs::last_write_time(stopped / "layer-0000.safetensors"), before);

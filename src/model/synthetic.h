@@ -24,6 +24,9 @@ struct SyntheticOptions {
   std::vector<int32_t> routing;  // model/synthetic_routing.h: where each token id is sent
 };
 
+// Bytes of its weights in the formats that SyntheticOptions begin with.
+int64_t synthetic_bytes(const ModelConfig& config);
+
 // Every layer sends a token to the experts that `routing` names for it, all with the same weight:
 // the embedding holds, in n_layers * n_experts of its dimensions, +1 for an expert that the token
 // goes to and -1 for another, each router reads its own of these dimensions, and the embedding is

@@ -1,4 +1,4 @@
-// What a checkpoint of a family holds: names, shapes, and how a tensor is cut between ranks.
+// What a checkpoint of a family holds: names and shapes.
 #pragma once
 
 #include <cstdint>
@@ -9,15 +9,11 @@ namespace dbrx {
 
 enum class Component { embedding, attention, router, experts, norms, head };
 
-// Along which axis ranks share a tensor.
-enum class SplitRule { whole, row, column, head, expert };
-
 struct TensorSpec {
   std::string name;
   std::vector<int64_t> shape;
   Component component = Component::norms;
   int64_t layer = -1;  // -1: outside the layers
-  SplitRule split = SplitRule::whole;
 
   int64_t n_values() const {
     int64_t n = 1;

@@ -50,7 +50,7 @@ class FakeServer {
     model_.before_step = [this](const Batch&) {
       std::this_thread::sleep_for(std::chrono::milliseconds(step_ms));
       while (hang) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-      return fail_next_step.exchange(false) ? StepResult::device_error : StepResult::ok;
+      return fail_next_step.exchange(false) ? StepResult::io_error : StepResult::ok;
     };
     setup.engine.eos_token_ids = {kImEnd};
     if (setup.engine.kv_blocks == 0) setup.engine.kv_blocks = 1024;

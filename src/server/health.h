@@ -18,7 +18,8 @@ class Health {
   Health(const Engine& engine, Clock::duration stall_timeout)
       : engine_(engine), stall_timeout_(stall_timeout) {}
 
-  // To be called often: what happens between two looks counts from the second.
+  // To be called often: what happens between two looks counts from the second. Weights that can't
+  // be read any more are a fault.
   void look();
 
   // Answers can't be trusted from here on. The reason is for clients with a key.
@@ -32,6 +33,7 @@ class Health {
  private:
   const Engine& engine_;
   const Clock::duration stall_timeout_;
+  bool misses_weights_ = false;
   bool was_idle_ = true;
   int64_t steps_ = 0;
   Clock::time_point progress_at_ = Clock::now();

@@ -3,15 +3,23 @@
 #include <sched.h>
 
 #include <chrono>
+#include <exception>
 #include <utility>
 
 #include "base/error.h"
+#include "base/read_fault.h"
 #include "tensor/checksum.h"
 
 namespace dbrx {
 namespace {
 
 constexpr size_t kPieceBytes = size_t{4} << 20;  // between two looks at the clock
+
+size_t read_piece(ChecksumReader& reader) {
+  size_t n = 0;
+  if (catch_read_fault([&] { n = reader.read(kPieceBytes); })) return n;
+  throw Error(Code::corrupt, first_read_fault());
+}
 
 }  // namespace
 
@@ -46,13 +54,13 @@ void BackgroundVerify::run() {
   try {
     for (const auto& [name, tensor] : checkpoint_.tensors()) {
       ChecksumReader reader(tensor);
-      while (const size_t n = reader.read(kPieceBytes)) {
+      while (const size_t n = read_piece(reader)) {
         result.n_bytes += static_cast<int64_t>(n);
         if (!rest(static_cast<int64_t>(n))) return;
       }
       ++result.n_tensors;
     }
-  } catch (const Error& error) {
+  } catch (const std::exception& error) {  // nobody else catches anything here
     result.error = error.what();
   }
   on_end_(result);

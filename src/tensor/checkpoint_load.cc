@@ -1,7 +1,5 @@
 #include "tensor/checkpoint_load.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -10,12 +8,14 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
 #include "base/error.h"
 #include "base/file_reader.h"
 #include "base/huge_pages.h"
+#include "base/limits.h"
 #include "base/memory.h"
 
 namespace dbrx {
@@ -30,6 +30,7 @@ struct LoadedFile {
   std::shared_ptr<const MappedFile> mapped;
   std::shared_ptr<const MappedFile> copy;  // with --load copy
   std::span<std::byte> room;               // of the copy
+  std::vector<int> nodes;                  // of its pieces; empty: they are placed already
   std::unique_ptr<FileReader> reader;
 };
 
@@ -37,6 +38,9 @@ struct Piece {
   const LoadedFile* file = nullptr;
   size_t offset = 0;
   size_t n_bytes = 0;
+
+  // Where it should be touched first; -1: anywhere.
+  int node() const { return file->nodes.empty() ? -1 : file->nodes[offset / kPieceBytes]; }
 };
 
 using Files = std::map<const MappedFile*, LoadedFile>;
@@ -55,9 +59,14 @@ int64_t total_bytes(const Files& files) {
   return total;
 }
 
-int64_t physical_memory() { return sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE); }
+// Not all of the memory can hold weights: the program and what it computes need some, too.
+bool fits(int64_t n_bytes) {
+  const int64_t memory = available_memory();
+  return n_bytes < memory - memory / 32;
+}
 
-void read_piece(const Piece& piece) {
+void read_piece(const Piece& piece, const ThreadPlan& plan) {
+  if (piece.node() >= 0) run_on_node(plan, piece.node());
   const LoadedFile& file = *piece.file;
   if (file.copy != nullptr) {
     const bool cached = file.mapped->is_cached(piece.offset, piece.n_bytes);
@@ -69,7 +78,7 @@ void read_piece(const Piece& piece) {
 }
 
 // Reads the pieces in order, several at a time; this thread reports. The first failure ends it.
-void read_all(const std::vector<Piece>& pieces, int64_t total,
+void read_all(const std::vector<Piece>& pieces, const ThreadPlan& plan, int64_t total,
               const std::function<void(int64_t, int64_t)>& progress) {
   std::atomic<size_t> next{0};
   std::atomic<int64_t> done{0};
@@ -79,7 +88,7 @@ void read_all(const std::vector<Piece>& pieces, int64_t total,
   const auto read = [&] {
     try {
       for (size_t i = next++; i < pieces.size(); i = next++) {
-        read_piece(pieces[i]);
+        read_piece(pieces[i], plan);
         done += static_cast<int64_t>(pieces[i].n_bytes);
       }
     } catch (...) {
@@ -89,28 +98,51 @@ void read_all(const std::vector<Piece>& pieces, int64_t total,
     }
     --n_readers;
   };
-  std::vector<std::thread> readers;
-  for (int i = 0; i < kReaders; ++i) readers.emplace_back(read);
+  std::vector<std::jthread> readers;
+  try {
+    for (int i = 0; i < kReaders; ++i) readers.emplace_back(read);
+  } catch (const std::system_error&) {  // no more threads: some will do
+    n_readers -= kReaders - static_cast<int>(readers.size());
+    if (readers.empty()) throw Error(Code::resource_exhausted, "can't start a thread to read with");
+  }
   while (progress && n_readers > 0) {
     progress(std::min(done.load(), total - 1), total);  // the end is said once
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
   }
-  for (std::thread& reader : readers) reader.join();
+  readers.clear();  // joins them
   if (failure) std::rethrow_exception(failure);
   if (progress) progress(total, total);
 }
 
-// Memory for each file, each matrix's shares on the nodes that read them.
-void make_room(Files& files, const Checkpoint& checkpoint, const ThreadPlan& plan) {
+// Says for each piece of a file on which node the matrix's share in it is read. Pieces are pages of
+// ranges.
+void choose_nodes(LoadedFile& file, std::span<const std::byte> matrix, const ThreadPlan& plan) {
+  file.nodes.resize((file.room.size() + kPieceBytes - 1) / kPieceBytes, plan.nodes.front());
+  const auto first = static_cast<size_t>(matrix.data() - file.room.data());
+  for (const NodeRange& range : node_ranges(plan, first, matrix.size(), kPieceBytes)) {
+    for (size_t at = (first + range.begin) / kPieceBytes; at * kPieceBytes < first + range.end;
+         ++at) {
+      file.nodes[at] = range.node;
+    }
+  }
+}
+
+// Memory for each file, each matrix's shares on the nodes that read them. False: that is forbidden,
+// and left to the readers.
+bool make_room(Files& files, const Checkpoint& checkpoint, const ThreadPlan& plan) {
   for (auto& [key, file] : files) {
     file.copy = MappedFile::make_copy(*file.mapped, file.room);
     file.reader = std::make_unique<FileReader>(file.mapped->path());
   }
+  bool placed = true;
   for (const auto& [name, tensor] : checkpoint.tensors()) {
-    const LoadedFile& file = files.at(tensor.file.get());
+    LoadedFile& file = files.at(tensor.file.get());
     const auto offset = static_cast<size_t>(tensor.bytes.data() - file.mapped->bytes().data());
-    place_on_nodes(file.room.subspan(offset, tensor.bytes.size()), plan);
+    const std::span<std::byte> matrix = file.room.subspan(offset, tensor.bytes.size());
+    if (placed) placed = place_on_nodes(matrix, plan);
+    if (!placed) choose_nodes(file, matrix, plan);
   }
+  return placed;
 }
 
 }  // namespace
@@ -127,14 +159,15 @@ LoadReport load_files(Checkpoint& checkpoint, LoadMode mode, const ThreadPlan& p
                       const std::function<void(int64_t, int64_t)>& progress) {
   Files files = files_of(checkpoint);
   LoadReport report{.mode = mode, .n_bytes = total_bytes(files)};
-  report.fits_memory = report.n_bytes < physical_memory();
+  report.fits_memory = fits(report.n_bytes);
   if (!report.fits_memory && mode == LoadMode::copy) {
     throw Error(Code::resource_exhausted,
                 checkpoint.dir().string() + ": " + std::to_string(report.n_bytes) +
-                    " bytes do not fit this machine's memory: use --load map");
+                    " bytes do not fit the memory that this process may use (" +
+                    std::to_string(available_memory()) + " bytes): use --load map");
   }
   if (!report.fits_memory) return report;
-  if (mode == LoadMode::copy) make_room(files, checkpoint, plan);
+  if (mode == LoadMode::copy) report.placed = make_room(files, checkpoint, plan);
   std::vector<Piece> pieces;
   for (const auto& [key, file] : files) {
     const size_t size = file.mapped->bytes().size();
@@ -142,7 +175,7 @@ LoadReport load_files(Checkpoint& checkpoint, LoadMode mode, const ThreadPlan& p
       pieces.push_back({.file = &file, .offset = at, .n_bytes = std::min(kPieceBytes, size - at)});
     }
   }
-  read_all(pieces, report.n_bytes, progress);
+  read_all(pieces, plan, report.n_bytes, progress);
   for (const auto& [key, file] : files) {
     if (file.copy != nullptr) checkpoint.replace_file(*file.mapped, file.copy);
     report.huge_bytes +=

@@ -24,6 +24,8 @@ struct LoadReport {
   int64_t n_bytes = 0;      // of the files
   int64_t huge_bytes = 0;   // of these, mapped with huge pages
   bool fits_memory = true;  // false: map leaves the pages to be read when they are needed
+  bool placed = true;  // false: copies lie where threads of the right nodes touched them first,
+                       // since the system forbids to say where memory belongs
 };
 
 // Reads all files with several threads; copied tensors point to the copies from then on. Progress

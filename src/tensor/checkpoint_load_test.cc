@@ -6,10 +6,12 @@
 #include <algorithm>
 #include <future>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "base/error.h"
+#include "base/forbid_policies.h"
 #include "base/mapped_file.h"
 #include "base/temporary_folder.h"
 #include "tensor/background_verify.h"
@@ -78,6 +80,22 @@ TEST_F(LoadedCheckpoint, ACopyHasTheBytesOfTheFilesAndLetsGoOfTheirMapping) {
   }
 }
 
+// The threads that read then run where the pages are wanted.
+TEST_F(LoadedCheckpoint, ACopyIsReadWhereMemoryMayNotBePlacedToo) {
+  ThreadPlan plan = plan_threads(find_topology(), 2, Pin::cores);
+  plan.nodes.push_back(plan.nodes.back());  // as if there were two
+  std::thread caller([&] {
+    forbid_memory_policies();
+    Checkpoint copied = Checkpoint::open(folder_.path());
+    EXPECT_FALSE(load_files(copied, LoadMode::copy, plan, {}).placed);
+    const Checkpoint mapped = Checkpoint::open(folder_.path());
+    for (const auto& [name, tensor] : copied.tensors()) {
+      EXPECT_TRUE(std::ranges::equal(tensor.bytes, mapped.find(name)->bytes)) << name;
+    }
+  });
+  caller.join();
+}
+
 TEST_F(LoadedCheckpoint, AMappedOneStaysWhereItIs) {
   Checkpoint checkpoint = Checkpoint::open(folder_.path());
   const std::byte* before = checkpoint.find("large.a")->bytes.data();
@@ -125,6 +143,13 @@ TEST_F(LoadedCheckpoint, BackgroundVerifyReadsEveryTensor) {
   EXPECT_EQ(result.error, "");
   EXPECT_EQ(result.n_tensors, 4);
   EXPECT_EQ(result.n_bytes, 2 * (9'000'000 + 100));
+}
+
+TEST_F(LoadedCheckpoint, BackgroundVerifyNamesAFileThatIsCutMeanwhile) {
+  const Checkpoint checkpoint = Checkpoint::open(folder_.path());
+  std::filesystem::resize_file(folder_.path() / "b.safetensors", 1'000'000);
+  const BackgroundVerify::Result result = verify(checkpoint);
+  EXPECT_NE(result.error.find("b.safetensors: byte "), std::string::npos) << result.error;
 }
 
 TEST_F(LoadedCheckpoint, BackgroundVerifyNamesFileAndTensorOfAFlippedBit) {

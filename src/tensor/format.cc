@@ -34,6 +34,13 @@ std::optional<Format> format_from_safetensors(std::string_view dtype) {
   return std::nullopt;
 }
 
+std::optional<Format> find_format(std::string_view name) {
+  for (size_t i = 0; i < kFormats.size(); ++i) {
+    if (kFormats[i].name == name) return static_cast<Format>(i);
+  }
+  return std::nullopt;
+}
+
 int64_t format_bytes(Format format, int64_t n) {
   const FormatInfo& info = format_info(format);
   CHECK_EQ(n % info.values_per_block, 0);

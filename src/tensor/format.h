@@ -28,6 +28,9 @@ const FormatInfo& format_info(Format format);
 // The format with this safetensors dtype string, if we can read it.
 std::optional<Format> format_from_safetensors(std::string_view dtype);
 
+// The format of this name, if there is one.
+std::optional<Format> find_format(std::string_view name);
+
 // Bytes of n values; n must be a multiple of the block.
 int64_t format_bytes(Format format, int64_t n);
 

@@ -112,4 +112,16 @@ struct AttentionArgs {
 
 void attention(Context& context, const AttentionArgs& args);
 
+struct AttentionLimits {
+  int64_t rows = 0;
+  int64_t sequences = 0;
+  int64_t context = 0;  // tokens of the longest sequence
+  int64_t n_heads = 0;
+  int64_t n_kv_heads = 0;
+  int64_t head_dim = 0;
+};
+
+// Bytes of scratch memory that any call within the limits takes, at most.
+int64_t attention_scratch_bytes(const AttentionLimits& limits, int n_threads);
+
 }  // namespace dbrx

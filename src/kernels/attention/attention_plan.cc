@@ -14,6 +14,8 @@ struct Cut {
   int64_t max_splits = 0;  // of a piece of one row
 };
 
+int64_t n_tasks(int n_threads) { return n_threads == 1 ? 1 : kTasksPerThread * n_threads; }
+
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Splits that the row sees.
@@ -29,7 +31,7 @@ Cut choose_cut(const AttentionArgs& args, int n_threads) {
     for (int64_t row = 0; row < span.n_rows; ++row) splits += splits_of(span, row);
   }
   const int64_t kv_heads = args.cache.n_kv_heads;
-  const int64_t tasks = n_threads == 1 ? 1 : kTasksPerThread * n_threads;
+  const int64_t tasks = n_tasks(n_threads);
   const int64_t most_rows = std::max<int64_t>(1, kTileQueries * kv_heads / args.n_heads);
   return {.tile_rows = std::clamp<int64_t>(rows * kv_heads / tasks, 1, most_rows),
           .max_splits = std::max<int64_t>(1, splits * kv_heads / tasks)};
@@ -80,6 +82,19 @@ AttentionPlan plan_attention(Arena& arena, const AttentionArgs& args, int n_thre
         }
       });
   return plan;
+}
+
+// Only tiles of one row are cut. Where all tiles are that small there are few rows; else a sequence
+// has one at most, its last. Together the pieces of cut rows are no more than the tasks, and one a
+// row.
+int64_t attention_scratch_bytes(const AttentionLimits& limits, int n_threads) {
+  const int64_t few = ceil_div(2 * n_tasks(n_threads), limits.n_kv_heads);
+  const int64_t n_cut = std::min(limits.rows, std::max(limits.sequences, few));
+  const int64_t splits = ceil_div(limits.context, kAttentionSplit);
+  const int64_t partials = splits * limits.n_heads * partial_floats(limits.head_dim);
+  const int64_t n_pieces = limits.rows + ceil_div(n_tasks(n_threads), limits.n_kv_heads);
+  return n_cut * partials * static_cast<int64_t>(sizeof(float)) +
+         n_pieces * static_cast<int64_t>(sizeof(AttentionPiece) + sizeof(AttentionMerge));
 }
 
 }  // namespace dbrx

@@ -136,6 +136,14 @@ void pack_f32(const LinearSource& s, Linear& linear) {
 
 }  // namespace
 
+int64_t linear_bytes(Format format, int64_t out_features, int64_t in_features) {
+  Linear linear;
+  linear.format = format;
+  linear.out_features = out_features;
+  linear.in_features = in_features;
+  return linear.n_panels() * linear.panel_bytes();
+}
+
 int64_t Linear::panel_bytes() const {
   switch (format) {
     case Format::bf16:

@@ -28,6 +28,7 @@
 
 namespace dbrx {
 
+constexpr int64_t kMaxInFeatures = int64_t{1} << 17;  // sums of integer products fit 32 bits
 constexpr int64_t kPanelOutputs = 32;
 constexpr int64_t kBf16StepK = 32;
 constexpr int64_t kIntStepK = 64;
@@ -49,6 +50,9 @@ struct Linear {
   int64_t panel_bytes() const;
   const std::byte* panel(int64_t i) const { return bytes.data() + i * panel_bytes(); }
 };
+
+// Bytes of a matrix in panels.
+int64_t linear_bytes(Format format, int64_t out_features, int64_t in_features);
 
 // Bytes before the weights of an integer panel: its scales. Forced inline for kernel files.
 [[gnu::always_inline]] inline int64_t int_header_bytes(Format format, int64_t n_steps) {

@@ -11,13 +11,6 @@ namespace {
 // Of the layout that linear.h describes. Files of another version are made again, not converted.
 constexpr std::string_view kLayoutVersion = "1";
 
-std::optional<Format> format_named(std::string_view name) {
-  for (const Format format : {Format::bf16, Format::int8, Format::int4}) {
-    if (format_info(format).name == name) return format;
-  }
-  return std::nullopt;
-}
-
 [[noreturn]] void fail(Code code, const Tensor& tensor, const std::string& what) {
   throw Error(code, tensor.file->path().string() + ": tensor '" + tensor.name + "': " + what);
 }
@@ -49,8 +42,8 @@ bool is_packed(const Tensor& tensor) { return note_word(tensor.note, "panels").h
 Linear packed_linear(const Tensor& tensor, int64_t out_features, int64_t in_features) {
   check_version(tensor, "panels");
   const std::string_view name = note_word(tensor.note, "format").value_or("");
-  const std::optional<Format> format = format_named(name);
-  if (!format) {
+  const std::optional<Format> format = find_format(name);
+  if (!format || (!is_integer(*format) && *format != Format::bf16)) {
     fail(Code::unsupported, tensor, "unknown packed format '" + std::string(name) + "'");
   }
   const std::string_view sizes = note_word(tensor.note, "sizes").value_or("");

@@ -97,7 +97,7 @@ TEST_F(Experts, HaveTheSameBitsOnEveryInstructionSetAndAnyNumberOfThreads) {
         Input input = make_input(rows, d, 2, 6, random_);
         Output expected = run(Isa::scalar, 1, layer, input);
         for (const Isa isa : testing::runnable_isas()) {
-          for (const int n_threads : {1, 2, 3}) {
+          for (const int n_threads : {1, 2, 3, rows == 9 ? 40 : 5}) {  // 40: more than panels
             SCOPED_TRACE(::testing::Message() << isa_name(isa) << ", threads " << n_threads
                                               << ", rows " << rows << ", d " << d);
             Output out = run(isa, n_threads, layer, input);

@@ -1,6 +1,8 @@
 #include "kernels/roof/roof.h"
 
+#include <chrono>
 #include <cstring>
+#include <numeric>
 
 #include "kernels/roof/roof_kernels.h"
 #include "kernels/testing.h"
@@ -28,24 +30,25 @@ TEST(Roof, EveryKernelReadsEveryStreamAndCountsItsOperations) {
   }
 }
 
-TEST(Roof, RatesAreThoseOfAMachine) {
-  std::vector<std::byte> memory(1 << 22);
+// Whoever takes bytes for gigabytes, loses a thread's share or counts a read twice is far outside
+// of these bounds; what else a shared machine does meanwhile is not.
+TEST(Roof, MemoryIsReadAboutAsFastAsAPlainLoopReadsIt) {
+  std::vector<uint64_t> memory(size_t{64} << 17);  // 64 MB
+  std::iota(memory.begin(), memory.end(), 0);
+  const size_t n_bytes = memory.size() * sizeof(uint64_t);
+  const auto begin = std::chrono::steady_clock::now();
+  const uint64_t sum = std::accumulate(memory.begin(), memory.end(), uint64_t{0});
+  const double seconds =
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  EXPECT_EQ(sum, memory.size() * (memory.size() - 1) / 2);
+  const double plain = static_cast<double>(n_bytes) / seconds;
   Context context(choose_isa({}), 2);
-  const Roof roof = measure_roof(context, memory);
-  EXPECT_GT(roof.read_bytes, 1e6);
-  EXPECT_GT(roof.int8_ops, 1e6);
-  EXPECT_GT(roof.bf16_ops, 1e6);
-  EXPECT_GT(roof.f32_ops, 1e6);
-}
-
-// The host of a virtual machine is shared, so the two may differ, but not by much more than this.
-TEST(Roof, ReadingIsMeasuredAloneAsItIsWithTheRest) {
-  std::vector<std::byte> memory(size_t{512} << 20, std::byte{1});
-  Context context(choose_isa({}), 2);
-  const double alone = measure_read(context, memory.size());
-  const double with_others = measure_roof(context, memory).read_bytes;
-  EXPECT_GT(alone, with_others / 10);
-  EXPECT_LT(alone, with_others * 10);
+  for (const double rate :
+       {measure_read(context, n_bytes),
+        measure_roof(context, std::as_writable_bytes(std::span(memory))).read_bytes}) {
+    EXPECT_GT(rate, plain / 20);
+    EXPECT_LT(rate, plain * 100);
+  }
 }
 
 // By hand: memory of 10 bytes a second; 100, 50 and 25 operations a second.
