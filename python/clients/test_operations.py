@@ -357,6 +357,8 @@ def test_a_stream_of_stats_does_not_hold_up_the_end(start_server):
     (("--max-num-seqs", "193"), ["--max-num-seqs", "192"]),
     (("--max-model-len", "99999"), ["--max-model-len", "2048"]),
     (("--kv-cache-tokens", "64"), ["--kv-cache-tokens", "2048"]),
+    (("--max-num-batched-tokens", "32"), ["--max-num-seqs 64", "--max-num-batched-tokens"]),
+    (("--activations", "fast"), ["--activations fast", "packed"]),
 ])
 def test_flags_that_make_no_sense_are_refused_before_weights_are_read(tmp_path, flags, words):
     for file in pathlib.Path(MODEL).glob("*.json"):
