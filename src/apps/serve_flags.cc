@@ -285,7 +285,7 @@ void complete_options(ServeFlags& flags) {
            options.keys);
   check_variables(flags);
   check_keys(flags);
-  if (!is_loopback_name(options.host)) options.anonymous.erase(Scope::admin);
+  if (!options.has_keys()) options.start_token = make_key();
   for (const std::string& origin : flags.allowed_origins) options.origins.add(origin);
   options.safety = make_safety_policy(flags.safety);
   options.shutdown_timeout = milliseconds(flags.shutdown_seconds);

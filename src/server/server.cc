@@ -109,7 +109,7 @@ struct Server::State {
                  .safety = options.safety},
         health(engine, options.stall_timeout),
         key_file(options.key_file),
-        router(make_routes(), read_keys(), options.anonymous, services.rate_limits),
+        router(make_routes(), read_keys(), options.start_token, services.rate_limits),
         http(http_options(options),
              {.answer = [this](auto request,
                                auto reply) { router.handle(std::move(request), std::move(reply)); },

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -38,8 +37,9 @@ struct ServerOptions {
   ApiKeys keys = {};          // none, and no file: everybody may use it
   std::string key_file = {};  // with more of them (key_file.h); empty: none
   bool has_keys() const { return !keys.empty() || !key_file.empty(); }
-  // What everybody may do where there are no keys. An address that others reach wants no admin.
-  std::set<Scope> anonymous = {Scope::infer, Scope::metrics, Scope::admin};
+  // Without keys everybody may use the models and see numbers. What others asked is shown to who
+  // has this token, sent as a key is; empty: to nobody.
+  std::string start_token = {};
   SafetyPolicy safety = {};  // none
   AllowedOrigins origins = {};
   TlsFiles tls = {};
