@@ -67,7 +67,7 @@ void print_welcome(const ServerOptions& options, uint16_t port, bool has_chat_te
 
 // Every connection is a file descriptor, and a shell's usual limit is 1024 of them.
 void raise_descriptor_limit(int64_t max_connections) {
-  constexpr rlim_t kOtherFiles = 128;  // weights, logs, libraries
+  constexpr rlim_t kOtherFiles = 192;  // spare connections, weights, logs, libraries
   const rlim_t wanted = static_cast<rlim_t>(max_connections) + kOtherFiles;
   rlimit limit = {};
   getrlimit(RLIMIT_NOFILE, &limit);

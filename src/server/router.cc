@@ -102,6 +102,11 @@ void Router::require_scope(const HttpRequest& request, Scope scope) const {
       "printed then, which ends with #token=..., or send that token as the key");
 }
 
+bool Router::is_probe(const HttpRequest& request) const {
+  const Route* route = find(request).route;
+  return route && route->is_probe;
+}
+
 void Router::admit(HttpRequest& request) const {
   const Route* route = find(request).route;
   if (route) request.route = route->path;
@@ -131,6 +136,12 @@ void Router::admit(HttpRequest& request) const {
 
 void Router::handle(std::shared_ptr<const HttpRequest> request,
                     std::shared_ptr<Reply> reply) const {
+  if (request->method == "OPTIONS" && request->target == "*") {
+    HttpResponse response;
+    response.status = 204;
+    response.headers = {{"Allow", "GET, HEAD, POST, DELETE, OPTIONS"}};
+    return reply->send(std::move(response));
+  }
   Match found = find(*request);
   if (found.route) return found.route->handler({request, reply, std::move(found.rest)});
   if (found.allowed.empty()) {

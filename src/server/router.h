@@ -27,6 +27,7 @@ struct Route {
   std::string about;   // one line for people
   std::function<void(const Call&)> handler;
   Scope scope = Scope::infer;  // what its callers' keys must have
+  bool is_probe = false;       // it tells how the server is, even where all connections are taken
 };
 
 class Router {
@@ -44,6 +45,8 @@ class Router {
 
   // Whether it needs no key: OPTIONS, and routes that say so.
   bool is_open(const HttpRequest& request) const;
+
+  bool is_probe(const HttpRequest& request) const;
 
   // For requests that come from now on.
   void set_keys(ApiKeys keys) { keys_ = std::move(keys); }

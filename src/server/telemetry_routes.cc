@@ -212,7 +212,8 @@ void send_requests(Services& services, const Call& call) {
 std::vector<Route> telemetry_routes(Services& services, std::function<bool()> is_draining) {
   return {
       {"GET", "/metrics", "numbers for Prometheus",
-       [&services](const Call& call) { send_metrics(services, call); }, Scope::metrics},
+       [&services](const Call& call) { send_metrics(services, call); }, Scope::metrics,
+       /*is_probe=*/true},
       {"GET", "/dbrx/v1/stats", "numbers for people and pages, once or as a stream",
        [&services, is_draining = std::move(is_draining), places = std::make_shared<StreamPlaces>()](
            const Call& call) { send_stats(services, call, is_draining, *places); },
