@@ -23,6 +23,10 @@ struct ServeFlags {
   std::vector<std::string> quiet_paths = {
       "/health", "/ping", "/livez", "/readyz", "/v1/health/live", "/v1/health/ready", "/metrics"};
   bool no_access_log = false;
+  double keep_alive_seconds = 120;
+  double request_seconds = 60;
+  double write_seconds = 30;
+  double ping_seconds = 15;
   double shutdown_seconds = 30;
   double stall_seconds = 300;
   bool no_records = false;

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "server/bound_port.h"
+#include "telemetry/http_sample.h"
 
 namespace dbrx {
 
@@ -27,9 +28,10 @@ struct HttpHeader {
 struct HttpRequest {
   std::string id;      // the client's x-request-id when it is a sane one, else ours
   std::string method;  // "GET"
-  std::string target;  // as sent: path and query
+  std::string target;  // path and query, even where a client sent a whole URL
   std::vector<HttpHeader> headers;
   std::string body;
+  std::shared_ptr<void> body_memory;  // what it takes of the memory for bodies; null: nothing
 
   // Set by HttpHandler::admit.
   std::shared_ptr<const Identity> client;  // may be null
@@ -70,6 +72,9 @@ class Reply {
   virtual void on_abort(std::function<void()> callback) = 0;
   virtual bool is_open() const = 0;
 
+  // The handler has read the request's body, and nobody will again: its memory is for others.
+  virtual void release_body() = 0;
+
   // A number for the access log, such as a count of tokens.
   virtual void note(std::string name, int64_t value) = 0;
 
@@ -96,6 +101,8 @@ struct HttpHandler {
   // Whether a request needs no key. It is answered even while the server drains, when others get
   // 503, and may have no body: nobody in particular would be answerable for the memory that takes.
   std::function<bool(const HttpRequest&)> is_open = {};
+  // Whether a request asks how the server is. It is answered even where all connections are taken.
+  std::function<bool(const HttpRequest&)> is_probe = {};
   // Called once for each request that was read as far as its head.
   std::function<void(const HttpRequest&, const HttpOutcome&)> on_end = {};
 };
@@ -113,6 +120,11 @@ struct HttpOptions {
   size_t body_limit = 16 << 20;
   size_t stream_buffer_limit = 2 << 20;  // unsent bytes of a stream that may still be written to
   int64_t max_connections = 1024;
+  // From one address, an IPv6 network of 64 bits counting as one. None: half of all, but any number
+  // from this machine; 0: any number.
+  std::optional<int64_t> max_connections_per_peer = {};
+  size_t body_memory = 0;  // for all bodies that arrive or are not read yet; 0: of 16 largest ones
+  bool keep_bodies = false;  // until on_end, whatever Reply::release_body() says
   std::chrono::milliseconds idle_timeout{120'000};  // between requests of a connection
   std::chrono::milliseconds request_timeout{
       60'000};                                      // from the first byte to the last of a request
@@ -144,6 +156,8 @@ class HttpServer {
   void stop(bool drain);
 
   bool is_draining() const;  // on the I/O thread
+
+  HttpSample sample() const;  // from any thread
 
   // Calls the task about once per second while run() runs. To be set before.
   void each_second(std::function<void()> task);

@@ -27,9 +27,13 @@ namespace {
 HttpOptions http_options(const ServerOptions& options) {
   return {.host = options.host,
           .port = options.port,
+          .header_limit = options.header_limit,
           .body_limit = options.body_limit,
           .stream_buffer_limit = options.stream_buffer_limit,
           .max_connections = options.max_connections,
+          .max_connections_per_peer = options.max_connections_per_peer,
+          .body_memory = options.body_memory,
+          .keep_bodies = options.access_log.prompts,  // which tells at the end
           .idle_timeout = options.idle_timeout,
           .request_timeout = options.request_timeout,
           .write_timeout = options.write_timeout,
@@ -62,10 +66,12 @@ std::optional<GrammarCompiler> make_grammars(const Engine& engine, const Tokeniz
   return std::nullopt;
 }
 
-TelemetryOptions telemetry_options(const ServerOptions& options, const Engine& engine) {
+TelemetryOptions telemetry_options(const ServerOptions& options, const Engine& engine,
+                                   SampleHttp http) {
   TelemetryOptions telemetry = options.telemetry;
   telemetry.metrics.model_name = options.model_names.front();
   telemetry.metrics.max_context = engine.max_context();
+  telemetry.metrics.http = std::move(http);
   telemetry.resource = {.service = "dbrx", .version = options.version};
   return telemetry;
 }
@@ -85,7 +91,7 @@ struct Server::State {
         std::optional<ChatTemplate> chat_template)
       : options(std::move(options_in)),
         grammars(make_grammars(engine, tokenizer, options.trial_program)),
-        telemetry(telemetry_options(options, engine),
+        telemetry(telemetry_options(options, engine, [this] { return http.sample(); }),
                   [&engine] {
                     return EngineSample{.stats = engine.stats(),
                                         .expert_tokens = engine.expert_tokens(),
@@ -109,7 +115,7 @@ struct Server::State {
                  .safety = options.safety},
         health(engine, options.stall_timeout),
         key_file(options.key_file),
-        router(make_routes(), read_keys(), options.anonymous, services.rate_limits),
+        router(make_routes(), read_keys(), options.start_token, services.rate_limits),
         http(http_options(options),
              {.answer = [this](auto request,
                                auto reply) { router.handle(std::move(request), std::move(reply)); },
@@ -119,6 +125,7 @@ struct Server::State {
                     router.admit(request);
                   },
               .is_open = [this](const HttpRequest& request) { return router.is_open(request); },
+              .is_probe = [this](const HttpRequest& request) { return router.is_probe(request); },
               .on_end =
                   [this](const HttpRequest& request, const HttpOutcome& outcome) {
                     log_access(options.access_log, request, outcome);
@@ -176,12 +183,15 @@ std::vector<Route> Server::State::make_routes() {
   // Checks throw what is wrong.
   const auto probe = [this](const char* path, const char* about, void (State::*check)(),
                             const json::object& answer) {
-    return Route{"GET", path, about,
+    return Route{"GET",
+                 path,
+                 about,
                  [this, check, answer](const Call& call) {
                    (this->*check)();
                    call.reply->send(json_response(answer));
                  },
-                 Scope::none};
+                 Scope::none,
+                 /*is_probe=*/true};
   };
   const json::object well = {{"status", "ok"}};
   const auto nim = [](const char* status, const char* message) {

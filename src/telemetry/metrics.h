@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "telemetry/engine_sample.h"
+#include "telemetry/http_sample.h"
 #include "telemetry/request_record.h"
 
 namespace dbrx {
@@ -28,6 +29,7 @@ struct MetricsOptions {
   double read_bytes_per_second = 0;         // of this machine's memory; 0: unknown
   std::function<double()> roof_share = {};  // of the last minute; negative: no step was made
   std::function<int64_t()> log_lines_dropped = {};  // since the start; may be empty
+  SampleHttp http = {};                             // may be empty
 };
 
 class Metrics {
