@@ -35,7 +35,7 @@ struct Fixture {
   FakeModel model{/*vocab_size=*/310, /*max_seq_len=*/256};
   Tokenizer tokenizer = Tokenizer::from_json(tiny::tokenizer_json(), "fuzz");
   Engine engine{context, model, &tokenizer, {.eos_token_ids = {tiny::added_id(0)}}};
-  TextWorkers workers{1};
+  FairWorkers workers{"text", 1};
   Telemetry telemetry{{}, [] { return EngineSample(); }};
   Services services{.engine = engine,
                     .tokenizer = tokenizer,
@@ -70,10 +70,10 @@ CompletionRequest parse(std::string_view path, std::string_view body, const Pars
 // The engine must take what was not refused before, and end it when its client leaves.
 void try_request(Fixture& fixture, std::string_view path, std::string_view body) {
   CompletionRequest wanted = parse(path, body, fixture.services.parse);
-  wanted.grammar.reset();
   check_input(fixture.services, wanted);
   bool over = false;
-  const auto requests = make_engine_requests(fixture.services, wanted, /*seed=*/1);
+  const auto requests =
+      make_engine_requests(fixture.services, wanted, /*grammar=*/nullptr, /*seed=*/1);
   for (const std::shared_ptr<Request>& request : requests) {
     request->sink = [&over](Event&& event) { over = event.last; };
     if (fixture.engine.submit(request) != SubmitResult::ok) std::abort();

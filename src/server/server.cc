@@ -17,7 +17,6 @@
 #include "server/page.h"
 #include "server/router.h"
 #include "server/telemetry_routes.h"
-#include "server/text_workers.h"
 #include "server/tokenize_routes.h"
 
 namespace dbrx {
@@ -101,6 +100,7 @@ struct Server::State {
                  .tokenizer = tokenizer,
                  .chat_template = std::move(chat_template),
                  .grammars = grammars ? &*grammars : nullptr,
+                 .grammar_queue = grammars ? &grammar_queue : nullptr,
                  .workers = workers,
                  .telemetry = telemetry,
                  .model_names = options.model_names,
@@ -131,7 +131,7 @@ struct Server::State {
                     log_access(options.access_log, request, outcome);
                     count_answer(request, outcome);
                   }}),
-        workers(options.n_text_workers) {
+        workers("text", static_cast<size_t>(options.n_text_workers)) {
     services.classifier = make_ready(services, options.safety.classifier);
     http.each_second([this] {
       health.look();
@@ -144,6 +144,13 @@ struct Server::State {
       if (!options.key_file.empty()) reload_keys();
     });
   }
+
+  ~State() {
+    grammar_queue.end();
+    workers.end();
+  }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
 
   std::vector<Route> make_routes();
   void count_answer(const HttpRequest& request, const HttpOutcome& outcome);
@@ -164,7 +171,9 @@ struct Server::State {
   std::string keys_complaint;  // why they could not be read; empty: they were
   Router router;
   HttpServer http;
-  TextWorkers workers;  // last: its tasks use all of the above, and its end waits for them
+  // Last: their tasks use all of the above and each other, and ~State() waits for them.
+  FairWorkers workers;
+  GrammarQueue grammar_queue;
 };
 
 std::vector<Route> Server::State::make_routes() {
