@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "model/synthetic.h"
 #include "model/synthetic_routing.h"
+#include "model/unloaded_model.h"
 #include "text/end_ids.h"
 
 namespace dbrx {
@@ -150,7 +151,8 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
       ->check(CLI::Range(int64_t{64}, int64_t{1} << 40));
 }
 
-LoadedModel load_for_generation(const ModelFlags& flags, bool needs_chat_template) {
+LoadedModel load_for_generation(const ModelFlags& flags, bool needs_chat_template,
+                                Weights weights) {
   LoadedModel loaded;
   loaded.threads = thread_plan(flags);
   // For this thread and those that it starts, the engine's too.
@@ -185,7 +187,10 @@ LoadedModel load_for_generation(const ModelFlags& flags, bool needs_chat_templat
   }
   // Before the weights, which may take minutes.
   const EngineOptions options = resolve_options(engine_options(loaded, flags), loaded.config);
-  if (synthetic) {
+  if (weights == Weights::leave) {
+    if (!synthetic) loaded.weights.checkpoint = Checkpoint::open(flags.model_dir);
+    loaded.weights.model = unloaded_model(loaded.config, loaded.weights.checkpoint);
+  } else if (synthetic) {
     loaded.weights.model = make_synthetic(*loaded.context, flags, loaded.config);
   } else {
     loaded.weights = open_model(flags.model_dir, load_options(flags, loaded.threads));

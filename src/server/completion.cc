@@ -69,12 +69,12 @@ void Completion::start(const CompletionRoute& route, std::string_view body) {
   try {
     if (aborted_) throw shutting_down();
     parse(route, body);
-    if (filtered_) input_ = check_input(services_, request_);
+    if (filtered_) input_ = check_input(services_, safety_->policy, request_);
     if (input_.blocked) {
       answer_blocked();
     } else {
       Requests requests = prepare();
-      if (filtered_ && services_.classifier.asks_of_input()) {
+      if (filtered_ && safety_->classifier.asks_of_input()) {
         return classify_input(std::move(requests));
       }
       submit(requests);
@@ -125,7 +125,7 @@ void Completion::parse(const CompletionRoute& route, std::string_view body) {
   require_priority();
   std::string model = services_.require_model(request_.model);
   services_.unknown_names.log_new(request_.ignored);
-  filtered_ = is_filtered(services_.safety, request_);
+  filtered_ = is_filtered(safety_->policy, request_);
   head_ = {.endpoint = request_.endpoint,
            .id = id_prefix(request_) + random_hex(32),
            .created = seconds_now(),
@@ -155,8 +155,8 @@ Completion::Requests Completion::prepare() {
     if (request_.return_token_ids) {  // where they lie stays when the outer vector grows
       choice.answer.prompt_ids = prompt_ids_.emplace_back(request.prompt);
     }
-    if (filtered_) choice.safety.emplace(services_.safety.rules);
-    if (filtered_ && services_.classifier.asks_of_output()) choice.held.emplace();
+    if (filtered_) choice.safety.emplace(safety_->policy.rules);
+    if (filtered_ && safety_->classifier.asks_of_output()) choice.held.emplace();
     if (request_.calls_tools) choice.calls.emplace(call_id_prefix(request_));
     choices_.insert(choices_.end(), static_cast<size_t>(request_.n), choice);
   }

@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "server/api_error.h"
+#include "server/client_address.h"
 
 namespace dbrx {
 namespace asio = boost::asio;
@@ -66,6 +67,12 @@ bool peer_has_closed(asio::ip::tcp::socket& socket) {
   return failed != 0 || info.tcpi_state != TCP_ESTABLISHED;
 }
 
+std::string address_of(const asio::ip::tcp::socket& socket) {
+  error_code ec;
+  const asio::ip::tcp::endpoint peer = socket.remote_endpoint(ec);
+  return plain_address(ec ? "" : peer.address().to_string()).value_or("unknown");
+}
+
 bool is_parse_error(const error_code& ec) {
   return ec.category() == make_error_code(http::error::bad_method).category() &&
          ec != http::error::end_of_stream && ec != http::error::partial_message;
@@ -93,6 +100,7 @@ void Deadline::stop() {
 Connection::Connection(asio::ip::tcp::socket socket, ConnectionHub& hub)
     : hub_(hub),
       is_late_(hub.draining),
+      peer_(address_of(socket)),
       stream_(std::move(socket), hub.tls),
       deadline_(stream_.socket()),
       wake_(stream_.get_executor()),
@@ -101,12 +109,14 @@ Connection::Connection(asio::ip::tcp::socket socket, ConnectionHub& hub)
 
 void Connection::start() {
   hub_.open.insert(this);
+  spdlog::debug("{}: a connection begins, the {}th now", peer_, hub_.open.size());
   auto done = [self = shared_from_this()](std::exception_ptr error) {
     try {
       if (error) std::rethrow_exception(error);
     } catch (const std::exception& e) {
       spdlog::error("connection failed: {}", e.what());
     }
+    spdlog::debug("{}: a connection ends: {}", self->peer_, self->end_);
     self->deadline_.stop();
     self->watching_ = false;
     if (self->exchange_) {
@@ -150,7 +160,12 @@ Connection::Task<> Connection::serve() {
     deadline_.start(hub_.options.request_timeout);
     auto [ec] = co_await stream_.async_handshake(kAwait);
     deadline_.stop();
-    if (ec) co_return;
+    if (ec) {
+      ++hub_.handshake_failures;
+      end_ = "no TLS came about";
+      spdlog::debug("{}: TLS: {}", peer_, deadline_.expired() ? "took too long" : ec.message());
+      co_return;
+    }
   }
   co_await serve_requests();
 }
@@ -172,11 +187,19 @@ Connection::Task<> Connection::serve_requests() {
 Connection::Task<Connection::Read> Connection::read_request() {
   in_request_ = buffer_.size() > 0;
   if (!in_request_) {
-    if (hub_.draining && !is_late_) co_return Read::closed;
+    if (hub_.draining && !is_late_) {
+      end_ = "the server ends";
+      co_return Read::closed;
+    }
     deadline_.start(hub_.options.idle_timeout);
     auto [ec, n] = co_await stream_.async_read_some(buffer_.prepare(kReadBytes), kAwait);
     deadline_.stop();
-    if (ec) co_return Read::closed;
+    if (ec) {
+      end_ = deadline_.expired() ? "it was idle"
+             : hub_.draining     ? "the server ends"
+                                 : "the client left";
+      co_return Read::closed;
+    }
     buffer_.commit(n);
     in_request_ = true;
   }
@@ -198,6 +221,7 @@ Connection::Task<Connection::Read> Connection::read_message() {
   const auto& head = parser.get();  // of a bad request: as far as it was understood
   request_->method = std::string(head.method_string());
   request_->target = std::string(head.target());
+  request_->peer = peer_;
   for (const auto& field : head) {
     request_->headers.push_back({std::string(field.name_string()), std::string(field.value())});
   }
@@ -241,6 +265,7 @@ Connection::Task<Connection::Read> Connection::read_message() {
     co_return Read::refused;
   }
   if (!is_parse_error(ec)) {
+    end_ = "the client left within a request";
     exchange_.reset();
     co_return Read::closed;
   }
@@ -255,7 +280,7 @@ void Connection::begin_exchange(bool http_1_0, bool keep_alive) {
                                                  .request_id = request_->id,
                                                  .head_only = request_->method == "HEAD",
                                                  .http_1_0 = http_1_0,
-                                                 .keep_alive = keep_alive && !hub_.draining,
+                                                 .keep_alive = keep_alive && !hub_.leaving,
                                                  .buffer_limit = hub_.options.stream_buffer_limit});
 }
 
@@ -274,6 +299,7 @@ bool Connection::is_admitted(bool has_body) {
     exchange_->set_headers(request_->answer_headers);
     if (has_body) exchange_->close_after();
     answer_exception();
+    spdlog::debug("{}: {} is not let in: {}", peer_, request_->id, exchange_->status());
     return false;
   }
 }
@@ -314,6 +340,7 @@ Connection::Task<bool> Connection::answer() {
 Connection::Task<> Connection::write_answer() {
   std::shared_ptr<Exchange> exchange = exchange_;
   delivered_ = false;
+  n_written_ = 0;
   // Most small answers are complete already and need no watcher.
   if (!exchange->is_complete()) {
     watching_ = watch_runs_ = true;
@@ -350,6 +377,7 @@ Connection::Task<bool> Connection::write_unsent() {
   // A socket mostly has room, and then neither a deadline nor a wait is needed.
   error_code failed;
   size_t written = stream_.write_at_once(asio::buffer(data), failed);
+  n_written_ += static_cast<int64_t>(written);
   if (failed) co_return false;
   while (written < data.size()) {
     // The deadline is for progress, not for the whole: large answers to slow lines are fine.
@@ -359,6 +387,7 @@ Connection::Task<bool> Connection::write_unsent() {
     deadline_.stop();
     if (ec) co_return false;
     written += n;
+    n_written_ += static_cast<int64_t>(n);
     if (exchange_->is_gone() && written < data.size()) co_return false;
   }
   delivered_ = exchange_->is_complete() && !exchange_->has_unsent();
@@ -433,9 +462,11 @@ void Connection::report_end() {
   using std::chrono::duration;
   const double seconds = duration<double>(std::chrono::steady_clock::now() - started_).count();
   const bool left = exchange_->is_gone() && !delivered_;
+  if (left) end_ = "the client left or read too slowly";
   try {
     hub_.handler.on_end(*request_, {.status = left ? 499 : exchange_->status(),
                                     .seconds = seconds,
+                                    .bytes = n_written_,
                                     .notes = exchange_->take_notes()});
   } catch (const std::exception& e) {  // out of memory: the client need not hear of it
     spdlog::error("the end of {} is not recorded: {}", request_->id, e.what());
