@@ -29,8 +29,8 @@ def start_server():
     """A function that starts servers with flags of the test's choice."""
     servers = []
 
-    def start(*flags):
-        servers.append(Server(*flags))
+    def start(*flags, prefix=()):
+        servers.append(Server(*flags, prefix=prefix))
         return servers[-1]
 
     yield start

@@ -14,11 +14,11 @@ MODEL = os.environ.get("DBRX_MODEL", str(ROOT / "models/dbrx-nano"))
 
 
 class DbrxServer:
-    """A running `dbrx serve` on a free port."""
+    """A running `dbrx serve` on a free port; `prefix` is the command that runs it, if there is one."""
 
-    def __init__(self, *flags):
+    def __init__(self, *flags, prefix=()):
         self.process = subprocess.Popen(
-            [BINARY, "serve", "--model", MODEL, "--port", "0", *flags],
+            [*prefix, BINARY, "serve", "--model", MODEL, "--port", "0", *flags],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         self.log = []
         self._reader = threading.Thread(target=self._read_log, daemon=True)

@@ -8,10 +8,13 @@ import time
 import urllib.error
 import urllib.request
 
+import httpx
 import pytest
 
 import prometheus
 from dbrx_server import ROOT
+from test_operations import make_certificate
+from waiting import wait_until
 
 ASK = [{"role": "user", "content": "Who are you?"}]
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
@@ -206,3 +209,43 @@ def test_what_is_seldom_is_counted_by_its_kind(start_server):
     counted = re.findall(r'vllm:request_success_total\{.*finished_reason="(?:stop|length)".*\} (\d+)', text)
     assert sum(map(int, counted)) == len(answer.choices) == 4
     assert re.search(r"vllm:request_params_n_sum\{.*\} 2\n", text)
+
+
+# Alerts
+
+RULES = ROOT / "deploy/prometheus/dbrx.rules.yml"
+
+
+def test_each_alert_fires_when_it_should_and_none_for_a_server_that_is_well():
+    for command in (["check", "rules", RULES], ["test", "rules", RULES.with_suffix(".test.yml")]):
+        done = subprocess.run([prometheus.folder() / "promtool", *command], capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def series_of(text):
+    """The labels, as a set of names, of each series of a scrape, by its name."""
+    found = {}
+    for name, labels in re.findall(r"^([\w:]+)(?:\{(.*)\})? \S+$", text, re.MULTILINE):
+        found.setdefault(name, set()).update(re.findall(r'(\w+)="', labels))
+    return found
+
+
+def test_every_series_and_label_of_rules_and_dashboard_is_one_of_a_live_server(start_server, tmp_path):
+    make_certificate(tmp_path, "x")
+    (tmp_path / "keys.json").write_text(json.dumps({"keys": [{"name": "a", "key": "k", "scopes": ["infer", "metrics"]}]}))
+    server = start_server("--api-key-file", tmp_path / "keys.json", "--ssl-certfile", tmp_path / "cert.pem",
+                          "--ssl-keyfile", tmp_path / "key.pem")
+    with httpx.Client(base_url=server.url, headers={"x-api-key": "k"}, verify=False, timeout=300) as client:
+        for body in ({"prompt": "x", "max_tokens": 3}, {"prompt": 7}):
+            client.post("/v1/completions", json=body)
+        wait_until(lambda: "\ndbrx:roof_share{" in client.get("/metrics").text)  # comes with the next look
+        live = series_of(client.get("/metrics").text)
+    dashboard = json.loads((ROOT / "deploy/grafana/dbrx.json").read_text())
+    rules = re.findall(r"expr: (?:\|\n)?(.*?)\n +(?:for|labels):", RULES.read_text(), re.DOTALL)
+    assert len(rules) > 8
+    for expression in [*rules, *expressions(dashboard["panels"])]:
+        named = re.findall(r"\b((?:vllm|dbrx):\w+|(?:http|process)_\w+)(?:\{([^}]*)\})?", expression)
+        assert named or "up{" in expression, expression
+        for name, labels in named:
+            assert name in live, f"{name} of {expression}"
+            assert set(re.findall(r"(\w+)=", labels)) <= live[name] | {"job", "instance"}, expression

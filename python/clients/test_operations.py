@@ -35,9 +35,9 @@ def run_serve(*flags, env=None):
                           timeout=60)
 
 
-def make_certificate(folder, name):
+def make_certificate(folder, name, days=2):
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-                    "-days", "2", "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1",
+                    "-days", str(days), "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1",
                     "-keyout", folder / "key.pem", "-out", folder / "cert.pem"], check=True, capture_output=True)
 
 
@@ -166,7 +166,7 @@ def test_sighup_and_changes_bring_new_keys_and_broken_files_none(start_server, t
     assert status("one") == 401
     write_keys(path, {"name": "a", "key": "three", "scope": "infer"})
     server.process.send_signal(signal.SIGHUP)
-    line = wait_for_log(server, "the old keys stay in force")
+    line = wait_for_log(server, "keys: the old content stays in force")
     assert status("two") == 200
     assert "keys[0].scope" in line and "three" not in line
 
@@ -359,6 +359,8 @@ def test_a_stream_of_stats_does_not_hold_up_the_end(start_server):
     (("--kv-cache-tokens", "64"), ["--kv-cache-tokens", "2048"]),
     (("--max-num-batched-tokens", "32"), ["--max-num-seqs 64", "--max-num-batched-tokens"]),
     (("--activations", "fast"), ["--activations fast", "packed"]),
+    (("--api-key-file", "/nonexistent/keys.json"), ["/nonexistent/keys.json"]),
+    (("--ssl-certfile", "/nonexistent/cert.pem", "--ssl-keyfile", "/nonexistent/key.pem"), ["/nonexistent/cert.pem"]),
 ])
 def test_flags_that_make_no_sense_are_refused_before_weights_are_read(tmp_path, flags, words):
     for file in pathlib.Path(MODEL).glob("*.json"):

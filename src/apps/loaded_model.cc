@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "model/synthetic.h"
 #include "model/synthetic_routing.h"
+#include "model/unloaded_model.h"
 #include "text/end_ids.h"
 
 namespace dbrx {
@@ -185,7 +186,8 @@ void check_flags(const ModelFlags& flags, const ModelConfig& config) {
 
 }  // namespace
 
-LoadedModel load_for_generation(const ModelFlags& flags, bool needs_chat_template) {
+LoadedModel load_for_generation(const ModelFlags& flags, bool needs_chat_template,
+                                Weights weights) {
   LoadedModel loaded;
   loaded.threads = thread_plan(flags);
   // For this thread and those that it starts, the engine's too.
@@ -223,7 +225,10 @@ LoadedModel load_for_generation(const ModelFlags& flags, bool needs_chat_templat
   EngineOptions options = resolve_options(engine_options(loaded, flags), loaded.config);
   loaded.memory = memory_plan(loaded, flags, options);
   options.kv_blocks = loaded.memory.cache_tokens / kKvBlockTokens;
-  if (synthetic) {
+  if (weights == Weights::leave) {
+    if (!synthetic) loaded.weights.checkpoint = Checkpoint::open(flags.model_dir);
+    loaded.weights.model = unloaded_model(loaded.config, loaded.weights.checkpoint);
+  } else if (synthetic) {
     loaded.weights.model = make_synthetic(*loaded.context, flags, loaded.config);
   } else {
     loaded.weights = open_model(flags.model_dir, load_options(flags, loaded.threads));

@@ -56,8 +56,12 @@ struct LoadedModel {
   std::unique_ptr<Engine> engine;
 };
 
+// To leave them: only the headers of their files are read, and no step can be made.
+enum class Weights { load, leave };
+
 // Loads everything, printing progress to stderr when that is a terminal. Throws Error.
-LoadedModel load_for_generation(const ModelFlags& flags, bool needs_chat_template);
+LoadedModel load_for_generation(const ModelFlags& flags, bool needs_chat_template,
+                                Weights weights = Weights::load);
 
 // "6.90 GB mapped, 95 % of it in 2 MB pages": how the weights lie in memory, and what to do where
 // that is slow. Empty for a checkpoint that is not packed.

@@ -2,6 +2,7 @@
 #include <pthread.h>
 #include <spdlog/spdlog.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -19,11 +20,14 @@
 #include "apps/commands.h"
 #include "apps/loaded_model.h"
 #include "apps/page_files.h"
+#include "apps/serve_check.h"
 #include "apps/serve_flags.h"
 #include "base/error.h"
+#include "base/limits.h"
 #include "kernels/roof/roof.h"
 #include "server/http_text.h"
 #include "server/server.h"
+#include "server/service_manager.h"
 #include "tensor/background_verify.h"
 
 namespace dbrx {
@@ -82,6 +86,14 @@ void raise_descriptor_limit(int64_t max_connections) {
   }
 }
 
+// It is fed once a second.
+void warn_of_watchdog(const ServiceManager& service) {
+  constexpr std::chrono::seconds kLeast{3};
+  if (service.watchdog().count() == 0 || service.watchdog() >= kLeast) return;
+  spdlog::warn("WATCHDOG_USEC leaves less than {} s between two signs of life: raise WatchdogSec",
+               kLeast.count());
+}
+
 void require_checksums(const std::string& model_dir) {
   if (load_config(model_dir).is_packed) return;
   throw Error(Code::invalid_argument,
@@ -124,6 +136,34 @@ std::unique_ptr<BackgroundVerify> start_verify(const LoadedModel& loaded, Server
       });
 }
 
+// What of the options depends on the model.
+void complete_by_model(ServeFlags& flags, const LoadedModel& loaded) {
+  ServerOptions& options = flags.server;
+  if (options.model_names.empty()) options.model_names = {directory_name(flags.model.model_dir)};
+  options.version = DBRX_VERSION;
+  options.trial_program = "/proc/self/exe";  // though another file may have its name by now
+  options.tokenizer_config = loaded.tokenizer_config;
+  options.system_fingerprint = fingerprint(loaded, flags.model);
+  options.telemetry.metrics.kv_format = flags.model.kv_format;
+  options.telemetry.metrics.queue_limit = flags.model.max_queue;
+  options.telemetry.metrics.prefix_cache = flags.model.prefix_cache;
+}
+
+// --check: everything that a start does but to read weights, measure memory and listen.
+int check_serve(ServeFlags& flags) {
+  complete_options(flags);
+  const Log log(LogFormat::text, "warn");
+  if (flags.verify) require_checksums(flags.model.model_dir);
+  LoadedModel loaded =
+      load_for_generation(flags.model, /*needs_chat_template=*/false, Weights::leave);
+  complete_by_model(flags, loaded);
+  const bool has_chat_template = loaded.chat_template.has_value();
+  const Server server(flags.server, *loaded.engine, *loaded.tokenizer,
+                      std::move(loaded.chat_template));
+  print_check(flags, loaded, has_chat_template);
+  return 0;
+}
+
 int serve(ServeFlags& flags) {
   const auto start = std::chrono::steady_clock::now();
   complete_options(flags);
@@ -142,18 +182,16 @@ int serve(ServeFlags& flags) {
   std::signal(SIGHUP, SIG_IGN);
   raise_descriptor_limit(flags.server.max_connections);
   options.page = page_files();
+  warn_of_watchdog(*options.service);
+  options.service->tell("STATUS=loading the model");
   BoundPort port(options.host, options.port);  // before the weights, which take their time
   if (flags.verify) require_checksums(flags.model.model_dir);
-  flags.model.request_bytes = static_cast<int64_t>(options.telemetry.recent.max_bytes);
+  flags.model.request_bytes =
+      static_cast<int64_t>(options.telemetry.recent.max_bytes + options.body_memory);
   LoadedModel loaded = load_for_generation(flags.model, /*needs_chat_template=*/false);
-  if (options.model_names.empty()) options.model_names = {directory_name(flags.model.model_dir)};
-  options.version = DBRX_VERSION;
-  options.trial_program = "/proc/self/exe";  // though another file may have its name by now
-  options.tokenizer_config = loaded.tokenizer_config;
-  options.system_fingerprint = fingerprint(loaded, flags.model);
+  complete_by_model(flags, loaded);
   options.telemetry.metrics.log_lines_dropped = [&log] { return log->n_dropped(); };
-  options.telemetry.metrics.kv_format = flags.model.kv_format;
-  options.telemetry.metrics.prefix_cache = flags.model.prefix_cache;
+  options.telemetry.metrics.memory_limit = available_memory();
   options.telemetry.metrics.read_bytes_per_second = memory_rate(loaded);
   const bool has_chat_template = loaded.chat_template.has_value();
   Server server(options, *loaded.engine, *loaded.tokenizer, std::move(loaded.chat_template));
@@ -207,7 +245,7 @@ int serve(ServeFlags& flags) {
 CommandMain setup_serve(CLI::App& app) {
   auto flags = std::make_shared<ServeFlags>();
   add_serve_flags(app, *flags);
-  return [flags] { return serve(*flags); };
+  return [flags] { return flags->check ? check_serve(*flags) : serve(*flags); };
 }
 
 }  // namespace dbrx

@@ -12,6 +12,8 @@
 #include "apps/suggestion.h"
 #include "base/error.h"
 #include "server/http_text.h"
+#include "server/server_files.h"
+#include "server/service_manager.h"
 
 namespace dbrx {
 namespace {
@@ -77,6 +79,10 @@ void add_network_flags(CLI::App& app, ServeFlags& flags) {
   app.add_option("--allowed-origins", flags.allowed_origins,
                  "sites whose pages may use the server from a browser: https://chat.example.com, "
                  "or * (may be given again)");
+  app.add_option("--trusted-proxy,--forwarded-allow-ips", flags.trusted_proxies,
+                 "addresses or networks (10.0.0.0/8) of proxies whose X-Forwarded-For says who the "
+                 "client is, for the log; * for all (may be given again)")
+      ->delimiter(',');
   add_limit_flags(app, flags);
   add_time_flags(app, flags);
 }
@@ -102,6 +108,10 @@ void add_behavior_flags(CLI::App& app, ServeFlags& flags) {
                "answer 400 to unknown parameters instead of ignoring them");
   app.add_flag("--verify", flags.verify,
                "compare packed weights with their checksums in the background, once ready");
+  app.add_flag("--check", flags.check,
+               "only say what would be served, or what is wrong with flags, files or the model, "
+               "without reading weights or listening")
+      ->configurable(false);
 }
 
 void add_safety_flags(CLI::App& app, SafetyFlags& safety) {
@@ -211,7 +221,8 @@ bool is_service_link(const std::string& variable) {
 // --max-model-len: DBRX_MAX_MODEL_LEN
 void name_variables(CLI::App& app, ServeFlags& flags) {
   for (CLI::Option* option : app.get_options()) {
-    if (option->get_lnames().empty() || option == app.get_help_ptr()) continue;
+    // Without a variable that would keep a server from starting: --check.
+    if (option->get_lnames().empty() || !option->get_configurable()) continue;
     std::string name = "DBRX_" + option->get_lnames().front();
     std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) {
       return c == '-' ? '_' : static_cast<char>(std::toupper(c));
@@ -281,6 +292,12 @@ void check_keys(const ServeFlags& flags) {
                   "--api-key-file, or their variables), or say --no-keys");
 }
 
+// Before the weights, which take their time. The server reads them once more.
+void check_files(const ServerOptions& options) {
+  read_keys(options);
+  if (!options.tls.certificate.empty()) check_tls_files(options.tls);
+}
+
 std::chrono::milliseconds milliseconds(double seconds) {
   return std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000));
 }
@@ -322,8 +339,13 @@ void complete_options(ServeFlags& flags) {
   check_keys(flags);
   if (!options.has_keys()) options.start_token = make_key();
   for (const std::string& origin : flags.allowed_origins) options.origins.add(origin);
+  for (const std::string& proxy : flags.trusted_proxies) {
+    options.access_log.trusted_proxies.add(proxy);
+  }
+  check_files(options);
   options.safety = make_safety_policy(flags.safety);
-  if (options.body_memory > 0 && options.body_memory < 2 * options.body_limit) {
+  if (options.body_memory == 0) options.body_memory = 16 * options.body_limit;
+  if (options.body_memory < 2 * options.body_limit) {
     throw Error(Code::invalid_argument, "--max-body-memory must be at least twice --body-limit (" +
                                             std::to_string(options.body_limit) +
                                             "): one client may have half of it");
@@ -332,6 +354,8 @@ void complete_options(ServeFlags& flags) {
   options.request_timeout = milliseconds(flags.request_seconds);
   options.write_timeout = milliseconds(flags.write_seconds);
   options.ping_interval = milliseconds(flags.ping_seconds);
+  options.service = ServiceManager::from_environment();
+  options.shutdown_delay = milliseconds(flags.shutdown_delay_seconds);
   options.shutdown_timeout = milliseconds(flags.shutdown_seconds);
   options.stall_timeout = milliseconds(flags.stall_seconds);
   TelemetryOptions& telemetry = options.telemetry;

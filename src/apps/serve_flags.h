@@ -27,12 +27,15 @@ struct ServeFlags {
   double request_seconds = 60;
   double write_seconds = 30;
   double ping_seconds = 15;
+  std::vector<std::string> trusted_proxies;
+  double shutdown_delay_seconds = 0;
   double shutdown_seconds = 30;
   double stall_seconds = 300;
   bool no_records = false;
   bool no_record_texts = false;
   std::string traces_endpoint;
   bool verify = false;
+  bool check = false;
   bool no_keys = false;
   std::vector<std::string> variables;          // of the environment, one for each flag
   std::vector<std::string> ignored_variables;  // of these, for the log

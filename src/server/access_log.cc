@@ -13,6 +13,7 @@
 #include "server/http_text.h"
 #include "server/identity.h"
 #include "server/log_writer.h"
+#include "text/utf8.h"
 
 namespace dbrx {
 namespace json = boost::json;
@@ -104,14 +105,36 @@ std::string key_of(const HttpRequest& request) {
   return request.client ? request.client->name : "";
 }
 
+// Printable ASCII, spaces among it; empty when the client sent none.
+std::string agent_of(const HttpRequest& request) {
+  constexpr size_t kMaxAgent = 200;
+  std::string agent(request.header("user-agent").substr(0, kMaxAgent));
+  for (char& c : agent) {
+    if (c < 0x20 || c > 0x7e || c == '"' || c == '\\') c = '?';
+  }
+  return agent;
+}
+
+// What is no UTF-8 would make a line that is no JSON.
+json::string body_of(const HttpRequest& request) {
+  std::string body;
+  Utf8Repair repair;
+  repair.push(request.body, body);
+  repair.finish(body);
+  return json::string(json::string_view(body));
+}
+
 std::string text_line(const AccessLogOptions& options, const HttpRequest& request,
                       const HttpOutcome& outcome) {
   std::string line = fmt::format("{} {} {} {:.1f} ms ", method_of(request), path_of(request),
                                  outcome.status, outcome.seconds * 1000);
   for (const auto& [name, value] : outcome.notes) line += fmt::format("{}={} ", name, value);
+  line += fmt::format("bytes={} client={} ", outcome.bytes,
+                      client_address(request, options.trusted_proxies));
+  if (!agent_of(request).empty()) line += "agent=\"" + agent_of(request) + "\" ";
   if (!key_of(request).empty()) line += "key=" + sanitize_token(key_of(request), 100) + " ";
   line += request.id;
-  if (options.prompts) line += " body=" + json::serialize(json::string(request.body));
+  if (options.prompts) line += " body=" + json::serialize(body_of(request));
   return line;
 }
 
@@ -124,9 +147,13 @@ std::string json_members(const AccessLogOptions& options, const HttpRequest& req
   line["status"] = outcome.status;
   line["duration_ms"] = outcome.seconds * 1000;
   for (const auto& [name, value] : outcome.notes) line[name] = value;
+  line["bytes"] = outcome.bytes;
+  line["client"] = client_address(request, options.trusted_proxies);
+  if (line["client"] != json::string(request.peer)) line["peer"] = request.peer;
+  if (!agent_of(request).empty()) line["user_agent"] = agent_of(request);
   if (!key_of(request).empty()) line["key"] = key_of(request);
   line["request_id"] = request.id;
-  if (options.prompts) line["body"] = request.body;
+  if (options.prompts) line["body"] = body_of(request);
   const std::string text = json::serialize(line);
   return text.substr(1, text.size() - 2);
 }
@@ -144,7 +171,8 @@ Log::Log(LogFormat format, const std::string& level) : state_(std::make_unique<S
   if (format == LogFormat::json) {
     state_->sink->set_formatter(std::make_unique<JsonFormatter>());
   } else {
-    state_->sink->set_pattern("%Y-%m-%dT%H:%M:%S.%e %^%l%$ %v");
+    state_->sink->set_formatter(std::make_unique<spdlog::pattern_formatter>(
+        "%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v", spdlog::pattern_time_type::utc));
   }
   logger->set_level(spdlog::level::from_str(level));
   access->set_level(spdlog::level::from_str(level));

@@ -7,6 +7,7 @@
 #include <set>
 #include <string>
 
+#include "server/client_address.h"
 #include "server/http.h"
 
 namespace dbrx {
@@ -34,12 +35,14 @@ class Log {
 struct AccessLogOptions {
   bool enabled = true;
   LogFormat format = LogFormat::text;
-  std::set<std::string> quiet_paths;  // that leave no line
-  bool prompts = false;               // bodies of requests are logged as well
+  std::set<std::string> quiet_paths;    // that leave no line
+  bool prompts = false;                 // bodies of requests are logged as well
+  TrustedProxies trusted_proxies = {};  // whose word on clients' addresses counts
 };
 
-// Text: "METHOD path status ms [name=value ...] [key=NAME] id". JSON: method, path, route, status,
-// duration_ms, key, request_id, client's numbers, body.
+// Text: "METHOD path status ms [name=value ...] bytes=N client=ADDRESS [agent=\"NAME\"] [key=NAME]
+// id". JSON: method, path, route, status, duration_ms, the answer's numbers, bytes, client, peer
+// (where it is another), user_agent, key, request_id, body.
 void log_access(const AccessLogOptions& options, const HttpRequest& request,
                 const HttpOutcome& outcome);
 

@@ -29,6 +29,7 @@ class ApiKeys {
   void add(const Digest& digest, Identity client);
 
   bool empty() const { return entries_.empty(); }
+  size_t size() const { return entries_.size(); }  // keys, of which a client may have several
   bool has_client(std::string_view name) const;
 
   // The owner of the request's key, "Authorization: Bearer KEY" (as OpenAI's and Databricks'

@@ -122,6 +122,7 @@ class Completion : public std::enable_shared_from_this<Completion> {
   Services& services_;
   std::shared_ptr<Reply> reply_;
   std::shared_ptr<const Identity> client_;
+  std::shared_ptr<const ReadySafety> safety_;  // as it was when the call began
 
   // Written by start(), constant afterwards.
   CompletionRequest request_;

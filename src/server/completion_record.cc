@@ -75,7 +75,10 @@ std::string input_json(const CompletionRequest& request) {
 
 Completion::Completion(Services& services, std::shared_ptr<Reply> reply, const HttpRequest& request,
                        const CompletionRoute& route)
-    : services_(services), reply_(std::move(reply)), client_(request.client) {
+    : services_(services),
+      reply_(std::move(reply)),
+      client_(request.client),
+      safety_(services.safety) {
   record_.request_id = request.id;
   record_.key = client_->name;
   record_.route = request.route;

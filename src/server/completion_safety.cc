@@ -59,8 +59,9 @@ void Completion::classify_input(Requests&& requests) {
                                    self->answer_classified(requests, std::move(result));
                                  });
   };
-  const auto texts = std::make_shared<Classification>(
-      services_, input_to_classify(services_, request_), std::move(done), lose());
+  const auto texts = std::make_shared<Classification>(services_, safety_->classifier,
+                                                      input_to_classify(services_, request_),
+                                                      std::move(done), lose());
   if (texts->is_empty()) return answer_classified(requests, {});
   classify(texts, /*beyond_bound=*/false);
 }
@@ -109,8 +110,8 @@ void Completion::classify_output(int32_t index, const std::string& text) {
       });
     };
     classify(std::make_shared<Classification>(
-                 services_, std::vector<TextToClassify>{{{.of_output = true}, text}},
-                 std::move(done), lose()),
+                 services_, safety_->classifier,
+                 std::vector<TextToClassify>{{{.of_output = true}, text}}, std::move(done), lose()),
              /*beyond_bound=*/true);
   } catch (...) {
     reply_->post([self = shared_from_this(), error = current_api_error(head_.id)] {

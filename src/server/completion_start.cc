@@ -56,7 +56,7 @@ void Completion::go_on(const std::function<void()>& step) {
 void Completion::start(const CompletionRoute& route, std::string_view body) {
   go_on([&] {
     parse(route, body);
-    if (filtered_) input_ = check_input(services_, request_);
+    if (filtered_) input_ = check_input(services_, safety_->policy, request_);
     if (input_.blocked) return answer_blocked();
     if (request_.grammar) grammar_ = kept_grammar(services_, request_);
     request_.grammar && !grammar_ ? compile() : ask();
@@ -77,7 +77,7 @@ void Completion::compile() {
 // Asks the engine, or first the classifier.
 void Completion::ask() {
   Requests requests = prepare();
-  if (filtered_ && services_.classifier.asks_of_input()) {
+  if (filtered_ && safety_->classifier.asks_of_input()) {
     classify_input(std::move(requests));
   } else {
     submit(requests);
@@ -89,7 +89,7 @@ void Completion::parse(const CompletionRoute& route, std::string_view body) {
   require_priority();
   std::string model = services_.require_model(request_.model);
   services_.unknown_names.log_new(request_.ignored);
-  filtered_ = is_filtered(services_.safety, request_);
+  filtered_ = is_filtered(safety_->policy, request_);
   head_ = {.endpoint = request_.endpoint,
            .id = id_prefix(request_) + random_hex(32),
            .created = seconds_now(),
@@ -119,8 +119,8 @@ Completion::Requests Completion::prepare() {
     if (request_.return_token_ids) {  // where they lie stays when the outer vector grows
       choice.answer.prompt_ids = prompt_ids_.emplace_back(request.prompt);
     }
-    if (filtered_) choice.safety.emplace(services_.safety.rules);
-    if (filtered_ && services_.classifier.asks_of_output()) choice.held.emplace();
+    if (filtered_) choice.safety.emplace(safety_->policy.rules);
+    if (filtered_ && safety_->classifier.asks_of_output()) choice.held.emplace();
     if (request_.calls_tools) choice.calls.emplace(call_id_prefix(request_));
     choices_.insert(choices_.end(), static_cast<size_t>(request_.n), choice);
   }

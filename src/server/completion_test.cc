@@ -264,11 +264,11 @@ TEST(Completion, HearsOfAVerdictThatCouldNotBeHandedOn) {
   Rig rig;
   SafetyClassifier classifier;
   classifier.labels = classifier.block = {"a"};
-  rig.services.classifier = {
+  const ReadyClassifier ready = {
       .classifier = std::make_shared<SafetyClassifier>(classifier), .grammar = {}, .window = 100};
   int n_lost = 0;
   const auto texts = std::make_shared<Classification>(
-      rig.services, std::vector<TextToClassify>{{{}, "x"}},
+      rig.services, ready, std::vector<TextToClassify>{{{}, "x"}},
       [](Classification::Result&&) { throw std::bad_alloc(); }, [&] { ++n_lost; });
   ASSERT_EQ(texts->start(/*beyond_bound=*/false), SubmitResult::ok);
   while (rig.engine.step()) {

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <atomic>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -11,6 +12,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <ctime>
 #include <utility>
 
 #include "base/error.h"
@@ -32,6 +34,11 @@ constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 // What a request that was asked to finish gets to write its last words: it has them at once, but
 // its client may read slowly.
 constexpr std::chrono::seconds kLastWords{2};
+
+double seconds(std::chrono::milliseconds time) {
+  return std::chrono::duration<double>(time).count();
+}
+
 }  // namespace
 
 struct HttpServer::State {
@@ -42,7 +49,7 @@ struct HttpServer::State {
         hangup(io),
         ticker(io),
         shutdown(io) {
-    if (!hub.options.tls.certificate.empty()) hub.tls = make_tls_context(hub.options.tls);
+    if (!hub.options.tls.certificate.empty()) use_certificate(make_tls_context(hub.options.tls));
     hub.gate = std::make_shared<IoGate>(io);
     hub.on_closed = [this] { finish_when_empty(); };
   }
@@ -52,7 +59,8 @@ struct HttpServer::State {
   void admit(tcp::socket socket);
   void wait_for_signal();
   void wait_for_hangup();
-  void read_files_again();
+  void use_certificate(std::shared_ptr<asio::ssl::context> context);
+  void leave();
   void begin_drain();
   void stop_now();
   void ask_all_to_finish();
@@ -67,6 +75,8 @@ struct HttpServer::State {
   asio::steady_timer shutdown;
   std::function<void()> each_second;
   std::function<void()> on_hangup;
+  std::function<void()> on_leaving;
+  std::atomic<int64_t> certificate_expires{0};  // with TLS
   bool ending = false;  // only connections that began while draining are left
 };
 
@@ -129,10 +139,29 @@ HttpSample HttpServer::sample() const {
   sample.bodies_refused = state_->hub.bodies->n_refused();
   return sample;
 }
+bool HttpServer::is_leaving() const { return state_->hub.leaving; }
+
+void HttpServer::post(std::function<void()> task) { state_->hub.gate->post(std::move(task)); }
 
 void HttpServer::each_second(std::function<void()> task) { state_->each_second = std::move(task); }
 
 void HttpServer::on_hangup(std::function<void()> task) { state_->on_hangup = std::move(task); }
+
+void HttpServer::on_leaving(std::function<void()> task) { state_->on_leaving = std::move(task); }
+
+std::function<void()> HttpServer::read_certificate() const {
+  return [state = state_.get(), context = make_tls_context(state_->hub.options.tls)] {
+    state->use_certificate(context);
+  };
+}
+
+HttpServer::TlsState HttpServer::tls_state() const {
+  TlsState tls;
+  if (state_->hub.options.tls.certificate.empty()) return tls;
+  tls.certificate_expiry = state_->certificate_expires;
+  tls.handshake_failures = state_->hub.places.sample().failed_handshakes;
+  return tls;
+}
 
 asio::awaitable<void> HttpServer::State::accept_loop() {
   bool complained = false;
@@ -188,10 +217,19 @@ void HttpServer::State::wait_for_signal() {
       spdlog::warn("signal {} again: stopping now", number);
       return stop_now();
     }
-    spdlog::info("signal {}: finishing {} connections, at most {} s", number, hub.open.size(),
-                 std::chrono::duration<double>(hub.options.shutdown_timeout).count());
     wait_for_signal();
-    begin_drain();
+    if (hub.leaving || hub.options.shutdown_delay.count() == 0) {
+      spdlog::info("signal {}: finishing {} connections, at most {} s", number, hub.open.size(),
+                   seconds(hub.options.shutdown_timeout));
+      return begin_drain();
+    }
+    spdlog::info("signal {}: not ready any more, still answering for {} s", number,
+                 seconds(hub.options.shutdown_delay));
+    leave();
+    shutdown.expires_after(hub.options.shutdown_delay);
+    shutdown.async_wait([this](error_code ec) {
+      if (!ec) begin_drain();
+    });
   });
 }
 
@@ -201,24 +239,29 @@ void HttpServer::State::wait_for_hangup() {
   hangup.async_wait([this](error_code ec, int) {
     if (ec) return;
     wait_for_hangup();  // first: reading may throw
-    read_files_again();
+    spdlog::info("SIGHUP: reading files again");
+    if (on_hangup) on_hangup();
   });
 }
 
-// What can't be read leaves things as they are.
-void HttpServer::State::read_files_again() {
-  spdlog::info("SIGHUP: reading the files of keys and certificates again");
-  try {
-    if (hub.tls) hub.tls = make_tls_context(hub.options.tls);
-  } catch (const Error& e) {
-    spdlog::error("the old certificate stays in use: {}", e.what());
+void HttpServer::State::use_certificate(std::shared_ptr<asio::ssl::context> context) {
+  const int64_t expires = certificate_expiry(*context);
+  if (expires < std::time(nullptr)) {
+    spdlog::warn("{}: the certificate, or one of its chain, has expired",
+                 hub.options.tls.certificate);
   }
-  if (on_hangup) on_hangup();
+  certificate_expires = expires;
+  hub.tls = std::move(context);
+}
+
+void HttpServer::State::leave() {
+  if (!std::exchange(hub.leaving, true) && on_leaving) on_leaving();
 }
 
 // New connections are still accepted, to be told.
 void HttpServer::State::begin_drain() {
   if (std::exchange(hub.draining, true)) return;
+  leave();
   for (Connection* connection : hub.open) connection->drain();
   shutdown.expires_after(hub.options.shutdown_timeout);
   shutdown.async_wait([this](error_code ec) {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "server/bound_port.h"
+#include "server/tls_files.h"
 #include "telemetry/http_sample.h"
 
 namespace dbrx {
@@ -29,6 +30,7 @@ struct HttpRequest {
   std::string id;      // the client's x-request-id when it is a sane one, else ours
   std::string method;  // "GET"
   std::string target;  // path and query, even where a client sent a whole URL
+  std::string peer;    // address of the other end of its socket, which may be a proxy's
   std::vector<HttpHeader> headers;
   std::string body;
   std::shared_ptr<void> body_memory;  // what it takes of the memory for bodies; null: nothing
@@ -88,6 +90,7 @@ class Reply {
 struct HttpOutcome {
   int status = 0;      // 499: the client left, or read too slowly
   double seconds = 0;  // from its first byte to the last one of the answer
+  int64_t bytes = 0;   // of the answer that were written, its head included
   std::vector<std::pair<std::string, int64_t>> notes;
 };
 
@@ -107,12 +110,6 @@ struct HttpHandler {
   std::function<void(const HttpRequest&, const HttpOutcome&)> on_end = {};
 };
 
-// PEM files; both or none.
-struct TlsFiles {
-  std::string certificate;  // its chain included
-  std::string key;
-};
-
 struct HttpOptions {
   std::string host = "127.0.0.1";
   uint16_t port = 8000;  // 0: any free one
@@ -130,10 +127,11 @@ struct HttpOptions {
       60'000};                                      // from the first byte to the last of a request
   std::chrono::milliseconds write_timeout{30'000};  // without any progress
   std::chrono::milliseconds ping_interval{15'000};
+  std::chrono::milliseconds shutdown_delay{0};  // from SIGTERM to the drain
   std::chrono::milliseconds shutdown_timeout{30'000};
   TlsFiles tls = {};  // none: plain HTTP
   bool handle_signals =
-      true;  // SIGTERM and SIGINT drain, a second one ends at once; SIGHUP reloads
+      true;  // SIGTERM and SIGINT end the delay, then drain, the next one ends at once
 };
 
 // One listening socket and one thread, the one that calls run().
@@ -156,14 +154,30 @@ class HttpServer {
   void stop(bool drain);
 
   bool is_draining() const;  // on the I/O thread
+  // The server will drain soon, or does: who asks whether it takes requests should go elsewhere.
+  bool is_leaving() const;  // on the I/O thread
+
+  // Runs the task on the I/O thread, or drops it when the server is gone. From any thread.
+  void post(std::function<void()> task);
 
   HttpSample sample() const;  // from any thread
 
   // Calls the task about once per second while run() runs. To be set before.
   void each_second(std::function<void()> task);
 
-  // The same when a SIGHUP asks for files to be read again. The server's own, those of TLS, are.
+  // The same when a SIGHUP asks for files to be read again, and when is_leaving() becomes true.
   void on_hangup(std::function<void()> task);
+  void on_leaving(std::function<void()> task);
+
+  // Reads the files of TLS again, on any thread. Returns what puts them in use for new connections,
+  // on the I/O thread. Throws Error that names the file at fault.
+  std::function<void()> read_certificate() const;
+
+  struct TlsState {
+    std::optional<int64_t> certificate_expiry;  // seconds since 1970; none: plain HTTP
+    int64_t handshake_failures = 0;
+  };
+  TlsState tls_state() const;  // from any thread
 
  private:
   struct State;

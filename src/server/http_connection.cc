@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "server/api_error.h"
+#include "server/client_address.h"
 
 namespace dbrx {
 namespace asio = boost::asio;
@@ -36,6 +37,12 @@ bool peer_has_closed(asio::ip::tcp::socket& socket) {
   socklen_t size = sizeof(info);
   const int failed = getsockopt(socket.native_handle(), IPPROTO_TCP, TCP_INFO, &info, &size);
   return failed != 0 || info.tcpi_state != TCP_ESTABLISHED;
+}
+
+std::string address_of(const asio::ip::tcp::socket& socket) {
+  error_code ec;
+  const asio::ip::tcp::endpoint peer = socket.remote_endpoint(ec);
+  return plain_address(ec ? "" : peer.address().to_string()).value_or("unknown");
 }
 
 }  // namespace
@@ -70,6 +77,7 @@ Connection::Connection(asio::ip::tcp::socket socket, ConnectionHub& hub,
     : hub_(hub),
       place_(std::move(place)),
       is_late_(hub.draining),
+      peer_(address_of(socket)),
       stream_(std::move(socket), hub.tls),
       deadline_(stream_.socket()),
       wake_(stream_.get_executor()),
@@ -79,12 +87,14 @@ Connection::Connection(asio::ip::tcp::socket socket, ConnectionHub& hub,
 void Connection::start() {
   hub_.open.insert(this);
   place_->set_close([this] { kill(); });
+  spdlog::debug("{}: a connection begins, the {}th now", peer_, hub_.open.size());
   auto done = [self = shared_from_this()](std::exception_ptr error) {
     try {
       if (error) std::rethrow_exception(error);
     } catch (const std::exception& e) {
       spdlog::error("connection failed: {}", e.what());
     }
+    spdlog::debug("{}: a connection ends: {}", self->peer_, self->end_);
     self->deadline_.stop();
     self->watching_ = false;
     if (self->exchange_) {
@@ -131,6 +141,8 @@ Connection::Task<> Connection::serve() {
     deadline_.stop();
     if (ec) {
       place_->handshake_failed();
+      end_ = "no TLS came about";
+      spdlog::debug("{}: TLS: {}", peer_, deadline_.expired() ? "took too long" : ec.message());
       co_return;
     }
   }
@@ -166,6 +178,7 @@ bool Connection::is_admitted(bool has_body) {
     exchange_->set_headers(request_->answer_headers);
     if (has_body) exchange_->close_after();
     answer_exception();
+    spdlog::debug("{}: {} is not let in: {}", peer_, request_->id, exchange_->status());
     return false;
   }
 }
@@ -214,6 +227,7 @@ Connection::Task<bool> Connection::answer() {
 Connection::Task<> Connection::write_answer() {
   std::shared_ptr<Exchange> exchange = exchange_;
   delivered_ = false;
+  n_written_ = 0;
   // Most small answers are complete already and need no watcher.
   if (!exchange->is_complete()) {
     watching_ = watch_runs_ = true;
@@ -250,6 +264,7 @@ Connection::Task<bool> Connection::write_unsent() {
   // A socket mostly has room, and then neither a deadline nor a wait is needed.
   error_code failed;
   size_t written = stream_.write_at_once(asio::buffer(data), failed);
+  n_written_ += static_cast<int64_t>(written);
   if (failed) co_return false;
   while (written < data.size()) {
     // The deadline is for progress, not for the whole: large answers to slow lines are fine.
@@ -259,6 +274,7 @@ Connection::Task<bool> Connection::write_unsent() {
     deadline_.stop();
     if (ec) co_return false;
     written += n;
+    n_written_ += static_cast<int64_t>(n);
     if (exchange_->is_gone() && written < data.size()) co_return false;
   }
   delivered_ = exchange_->is_complete() && !exchange_->has_unsent();
@@ -334,9 +350,11 @@ void Connection::report_end() {
   using std::chrono::duration;
   const double seconds = duration<double>(std::chrono::steady_clock::now() - started_).count();
   const bool left = exchange_->is_gone() && !delivered_;
+  if (left) end_ = "the client left or read too slowly";
   try {
     hub_.handler.on_end(*request_, {.status = left ? 499 : exchange_->status(),
                                     .seconds = seconds,
+                                    .bytes = n_written_,
                                     .notes = exchange_->take_notes()});
   } catch (const std::exception& e) {  // out of memory: the client need not hear of it
     spdlog::error("the end of {} is not recorded: {}", request_->id, e.what());

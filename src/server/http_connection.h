@@ -2,6 +2,7 @@
 // answer. Runs on the I/O thread. Included by http*.cc only (Beast and Asio are slow to compile).
 #pragma once
 
+#include <atomic>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -34,6 +35,7 @@ struct ConnectionHub {
   std::shared_ptr<BodyBudget> bodies;
   std::shared_ptr<boost::asio::ssl::context> tls;  // of new connections; null: plain HTTP
   std::shared_ptr<IoGate> gate;
+  bool leaving = false;   // answers say that their connection ends
   bool draining = false;  // connections that begin now are only told so
   std::unordered_set<Connection*> open;
   std::function<void()> on_closed;  // after each that left `open`
@@ -113,6 +115,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   ConnectionHub& hub_;
   std::unique_ptr<ConnectionPlaces::Place> place_;
   const bool is_late_;
+  const std::string peer_;  // address of the other end
   TlsStream stream_;
   Deadline deadline_;
   boost::asio::steady_timer wake_;  // stands in for a condition variable: cancelled to notify
@@ -122,10 +125,12 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::shared_ptr<HttpRequest> request_;
   std::shared_ptr<Exchange> exchange_;
   std::chrono::steady_clock::time_point started_;
-  bool reading_ = true;      // no answer is owed
-  bool delivered_ = false;   // all of an answer was written
-  bool in_request_ = false;  // a part of a request has been read
-  bool watching_ = false;    // watch() should go on
+  int64_t n_written_ = 0;                          // bytes of the answer
+  const char* end_ = "its last answer was given";  // why the connection ends, for the log
+  bool reading_ = true;                            // no answer is owed
+  bool delivered_ = false;                         // all of an answer was written
+  bool in_request_ = false;                        // a part of a request has been read
+  bool watching_ = false;                          // watch() should go on
   bool watch_runs_ = false;
 };
 

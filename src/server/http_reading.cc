@@ -81,10 +81,18 @@ std::string owner_of_body(const HttpRequest& request, const std::string& peer) {
 Connection::Task<Connection::Read> Connection::read_request() {
   in_request_ = has_begin_of_request();
   if (!in_request_) {
-    if (hub_.draining && !is_late_) co_return Read::closed;
+    if (hub_.draining && !is_late_) {
+      end_ = "the server ends";
+      co_return Read::closed;
+    }
     place_->wait();
     in_request_ = co_await wait_for_request();
-    if (!in_request_) co_return Read::closed;
+    if (!in_request_) {
+      end_ = deadline_.expired() ? "it was idle"
+             : hub_.draining     ? "the server ends"
+                                 : "the client left";
+      co_return Read::closed;
+    }
   }
   place_->be_closable();
   started_ = std::chrono::steady_clock::now();
@@ -139,6 +147,7 @@ Connection::Task<Connection::Read> Connection::read_message() {
     co_return Read::refused;
   }
   if (!is_parse_error(ec)) {
+    end_ = "the client left within a request";
     exchange_.reset();
     co_return Read::closed;
   }
@@ -152,6 +161,7 @@ void Connection::take_head(const Parser& parser, bool is_whole) {
   const auto& head = parser.get();
   request_->method = std::string(head.method_string());
   request_->target = origin_form(head.target(), request_->method);
+  request_->peer = peer_;
   for (const auto& field : head) {
     request_->headers.push_back({std::string(field.name_string()), std::string(field.value())});
   }
@@ -215,7 +225,7 @@ Connection::Task<error_code> Connection::read_body(Parser& parser) {
 }
 
 void Connection::begin_exchange(bool http_1_0, bool keep_alive) {
-  const bool goes_on = keep_alive && !hub_.draining && !place_->is_spare();
+  const bool goes_on = keep_alive && !hub_.leaving && !place_->is_spare();
   exchange_ = std::make_shared<Exchange>(Exchange::Setup{
       .gate = hub_.gate,
       .request_id = request_->id,

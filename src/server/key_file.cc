@@ -1,7 +1,5 @@
 #include "server/key_file.h"
 
-#include <sys/stat.h>
-
 #include <boost/json.hpp>
 #include <charconv>
 #include <cmath>
@@ -138,19 +136,6 @@ void add_key_file(const std::string& path, ApiKeys& keys) {
       fail(where, what);
     }
   }
-}
-
-FileWatch::FileWatch(std::string path) : path_(std::move(path)), last_(look()) {}
-
-bool FileWatch::changed() { return std::exchange(last_, look()) != last_; }
-
-FileWatch::Stamp FileWatch::look() const {
-  struct stat status = {};
-  if (stat(path_.c_str(), &status) != 0) return {};
-  return {.inode = status.st_ino,
-          .size = status.st_size,
-          .seconds = status.st_ctim.tv_sec,
-          .nanoseconds = status.st_ctim.tv_nsec};
 }
 
 }  // namespace dbrx

@@ -1,11 +1,8 @@
 #include "server/key_file.h"
 
 #include <gtest/gtest.h>
-#include <sys/stat.h>
 
-#include <filesystem>
 #include <string>
-#include <utility>
 
 #include "base/error.h"
 #include "base/temporary_folder.h"
@@ -89,37 +86,6 @@ TEST(KeyFile, SaysWhatIsWrongWithWhichEntryAndRepeatsNoKey) {
   EXPECT_TRUE(twice.starts_with(": keys[1]: the API key of \"b\" is there twice")) << twice;
   EXPECT_EQ(twice.find("secret"), std::string::npos);
   EXPECT_TRUE(entry(R"("name": "b", "key": "two words")").starts_with(": keys[1]: an API key"));
-}
-
-// The clocks of file systems are coarse: a change soon after another one may have the same time.
-void change_mode(const std::string& path) {
-  const auto time_of_change = [&] {
-    struct stat status = {};
-    EXPECT_EQ(stat(path.c_str(), &status), 0);
-    return std::pair(status.st_ctim.tv_sec, status.st_ctim.tv_nsec);
-  };
-  const auto before = time_of_change();
-  while (time_of_change() == before) {
-    std::filesystem::permissions(path, std::filesystem::perms::owner_read);
-  }
-}
-
-TEST(KeyFile, ChangesAreNoticed) {
-  TemporaryFolder dir;
-  const std::string path = (dir.path() / "keys.json").string();
-  FileWatch watch(path);
-  EXPECT_FALSE(watch.changed());
-  dir.write("keys.json", "one");
-  EXPECT_TRUE(watch.changed());
-  EXPECT_FALSE(watch.changed());
-  dir.write("other.json", "two");
-  std::filesystem::rename(dir.path() / "other.json", path);
-  EXPECT_TRUE(watch.changed());
-  change_mode(path);
-  EXPECT_TRUE(watch.changed());
-  std::filesystem::remove(path);
-  EXPECT_TRUE(watch.changed());
-  EXPECT_FALSE(watch.changed());
 }
 
 }  // namespace

@@ -31,9 +31,9 @@ void refuse_beside_filters(const CompletionRequest& request) {
 }
 
 // One text through the filters; returns it masked.
-std::string check_text(const Services& services, std::string_view text, InputFinding place,
+std::string check_text(const SafetyPolicy& policy, std::string_view text, InputFinding place,
                        InputCheck& check) {
-  SafetyStream stream(services.safety.rules);
+  SafetyStream stream(policy.rules);
   std::string shown;
   if (!stream.push(text, shown) || !stream.finish(shown)) check.blocked = true;
   for (const SafetyFinding& finding : stream.findings()) {
@@ -43,11 +43,11 @@ std::string check_text(const Services& services, std::string_view text, InputFin
   return shown;
 }
 
-void check_ids(const Services& services, const std::vector<int32_t>& ids, const InputFinding& place,
-               InputCheck& check) {
-  const std::string text = services.tokenizer.decode(ids, /*skip_special=*/false);
+void check_ids(const SafetyPolicy& policy, const Tokenizer& tokenizer,
+               const std::vector<int32_t>& ids, const InputFinding& place, InputCheck& check) {
+  const std::string text = tokenizer.decode(ids, /*skip_special=*/false);
   const size_t n_before = check.findings.size();
-  check_text(services, text, place, check);
+  check_text(policy, text, place, check);
   for (size_t i = n_before; i < check.findings.size(); ++i) {
     check.findings[i].finding.action = SafetyAction::block;
     check.blocked = true;
@@ -70,9 +70,13 @@ SafetyPolicy make_safety_policy(const SafetyFlags& flags) {
         {make_pii_filter(), flags.pii == "mask" ? SafetyAction::mask : SafetyAction::block});
   }
   if (!flags.keywords.empty()) {
+    policy.keywords_file = FileWatch(flags.keywords);
     policy.rules.push_back({load_keyword_filter(flags.keywords), SafetyAction::block});
   }
-  if (!flags.classifier.empty()) policy.classifier = load_safety_classifier(flags.classifier);
+  if (!flags.classifier.empty()) {
+    policy.classifier_file = FileWatch(flags.classifier);
+    policy.classifier = load_safety_classifier(flags.classifier);
+  }
   if (policy.is_empty() && policy.mode == SafetyMode::always) {
     throw Error(Code::invalid_argument,
                 "--safety always needs a filter: --safety-pii block or mask, --safety-keywords or "
@@ -96,23 +100,24 @@ bool is_filtered(const SafetyPolicy& policy, const CompletionRequest& request) {
   return true;
 }
 
-InputCheck check_input(const Services& services, CompletionRequest& request) {
+InputCheck check_input(const Services& services, const SafetyPolicy& policy,
+                       CompletionRequest& request) {
   InputCheck check;
   check_size(services, request.messages, request.names.messages);
   for (size_t i = 0; i < request.messages.size(); ++i) {
     std::string& text = request.messages[i].content;
-    text = check_text(services, text, {.text = i, .in_prompt = false, .finding = {}}, check);
+    text = check_text(policy, text, {.text = i, .in_prompt = false, .finding = {}}, check);
   }
   for (size_t i = 0; i < request.prompts.size(); ++i) {
     const InputFinding place = {.text = i, .in_prompt = true, .finding = {}};
     if (auto* text = std::get_if<std::string>(&request.prompts[i])) {
       check_size(services, *text);
-      *text = check_text(services, *text, place, check);
+      *text = check_text(policy, *text, place, check);
     } else {
       auto& ids = std::get<std::vector<int32_t>>(request.prompts[i]);
       truncate_prompt(services, request, ids);
       check_length(services, static_cast<int64_t>(ids.size()), "prompt");
-      check_ids(services, ids, place, check);
+      check_ids(policy, services.tokenizer, ids, place, check);
     }
   }
   return check;

@@ -10,6 +10,7 @@
 #include "safety/filter.h"
 #include "server/safety_classifier.h"
 #include "server/safety_report.h"
+#include "server/watched_files.h"
 
 namespace dbrx {
 
@@ -22,8 +23,16 @@ struct SafetyPolicy {
   SafetyMode mode = SafetyMode::off;
   std::vector<SafetyRule> rules = {};
   std::shared_ptr<const SafetyClassifier> classifier = {};
+  FileWatch keywords_file = FileWatch();  // of the last rule; without a path: it has none
+  FileWatch classifier_file = FileWatch();
 
   bool is_empty() const { return rules.empty() && classifier == nullptr; }  // not with `always`
+};
+
+// The policy on one server's model, as it is when a call begins.
+struct ReadySafety {
+  SafetyPolicy policy;
+  ReadyClassifier classifier;
 };
 
 // The flags of `dbrx serve`.
@@ -54,6 +63,7 @@ struct InputCheck {
 // Looks at each message and prompt and masks in place. In token ids nothing can be masked: a find
 // blocks. Throws ApiError(400) for texts too long for the context, Error(internal) if a search
 // fails.
-InputCheck check_input(const Services& services, CompletionRequest& request);
+InputCheck check_input(const Services& services, const SafetyPolicy& policy,
+                       CompletionRequest& request);
 
 }  // namespace dbrx

@@ -215,19 +215,20 @@ std::vector<TextToClassify> input_to_classify(const Services& services,
   return texts;
 }
 
-Classification::Classification(const Services& services, const std::vector<TextToClassify>& texts,
-                               Done done, std::function<void()> lost)
+Classification::Classification(const Services& services, const ReadyClassifier& classifier,
+                               const std::vector<TextToClassify>& texts, Done done,
+                               std::function<void()> lost)
     : engine_(services.engine),
-      classifier_(services.classifier.classifier),
+      classifier_(classifier.classifier),
       done_(std::move(done)),
       lost_(std::move(lost)) {
-  const size_t size = services.classifier.window;
+  const size_t size = classifier.window;
   for (const TextToClassify& text : texts) {
     if (text.text.empty()) continue;
     for (const auto& [begin, end] :
          text_windows(text.text, size, std::min(size / 4, kMaxOverlap))) {
       Window window{text.place,
-                    make_request(services, services.classifier,
+                    make_request(services, classifier,
                                  std::string_view(text.text).substr(begin, end - begin))};
       window.verdict.classifier = classifier_->name;
       window.verdict.begin = begin;

@@ -77,8 +77,8 @@ class Classification : public std::enable_shared_from_this<Classification> {
 
   // Tokenizes: for text workers. Throws Error or ApiError. `lost` is called instead of `done` when
   // memory was too short for it: Request::lost.
-  Classification(const Services& services, const std::vector<TextToClassify>& texts, Done done,
-                 std::function<void()> lost);
+  Classification(const Services& services, const ReadyClassifier& classifier,
+                 const std::vector<TextToClassify>& texts, Done done, std::function<void()> lost);
 
   // Nothing to ask: start() is not for it.
   bool is_empty() const { return windows_.empty(); }

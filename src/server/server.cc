@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <atomic>
 #include <boost/json.hpp>
 #include <utility>
 
@@ -12,10 +13,11 @@
 #include "server/health.h"
 #include "server/http.h"
 #include "server/http_text.h"
-#include "server/key_file.h"
 #include "server/openai.h"
 #include "server/page.h"
 #include "server/router.h"
+#include "server/server_files.h"
+#include "server/service_manager.h"
 #include "server/telemetry_routes.h"
 #include "server/tokenize_routes.h"
 
@@ -37,6 +39,7 @@ HttpOptions http_options(const ServerOptions& options) {
           .request_timeout = options.request_timeout,
           .write_timeout = options.write_timeout,
           .ping_interval = options.ping_interval,
+          .shutdown_delay = options.shutdown_delay,
           .shutdown_timeout = options.shutdown_timeout,
           .tls = options.tls,
           .handle_signals = options.handle_signals};
@@ -66,11 +69,14 @@ std::optional<GrammarCompiler> make_grammars(const Engine& engine, const Tokeniz
 }
 
 TelemetryOptions telemetry_options(const ServerOptions& options, const Engine& engine,
-                                   SampleHttp http) {
+                                   std::function<ServerSample()> sample, SampleHttp http) {
   TelemetryOptions telemetry = options.telemetry;
   telemetry.metrics.model_name = options.model_names.front();
   telemetry.metrics.max_context = engine.max_context();
+  telemetry.metrics.server = std::move(sample);
   telemetry.metrics.http = std::move(http);
+  telemetry.metrics.version = options.version;
+  telemetry.metrics.fingerprint = options.system_fingerprint;
   telemetry.resource = {.service = "dbrx", .version = options.version};
   return telemetry;
 }
@@ -90,12 +96,14 @@ struct Server::State {
         std::optional<ChatTemplate> chat_template)
       : options(std::move(options_in)),
         grammars(make_grammars(engine, tokenizer, options.trial_program)),
-        telemetry(telemetry_options(options, engine, [this] { return http.sample(); }),
-                  [&engine] {
-                    return EngineSample{.stats = engine.stats(),
-                                        .expert_tokens = engine.expert_tokens(),
-                                        .n_experts = engine.model_config().n_experts};
-                  }),
+        telemetry(
+            telemetry_options(
+                options, engine, [this] { return sample(); }, [this] { return http.sample(); }),
+            [&engine] {
+              return EngineSample{.stats = engine.stats(),
+                                  .expert_tokens = engine.expert_tokens(),
+                                  .n_experts = engine.model_config().n_experts};
+            }),
         services{.engine = engine,
                  .tokenizer = tokenizer,
                  .chat_template = std::move(chat_template),
@@ -111,11 +119,13 @@ struct Server::State {
                            .n_ids = tokenizer.n_ids(),
                            .max_context = engine.max_context()},
                  .max_token_bytes = longest_token(tokenizer),
-                 .unknown_names = {},
-                 .safety = options.safety},
+                 .unknown_names = {}},
         health(engine, options.stall_timeout),
-        key_file(options.key_file),
-        router(make_routes(), read_keys(), options.start_token, services.rate_limits),
+        files(
+            files_to_watch(options, services, router, http),
+            [this](auto task) { workers.post(/*client=*/0, std::move(task)); },
+            [this](auto task) { http.post(std::move(task)); }),
+        router(make_routes(), read_keys(options), options.start_token, services.rate_limits),
         http(http_options(options),
              {.answer = [this](auto request,
                                auto reply) { router.handle(std::move(request), std::move(reply)); },
@@ -132,16 +142,18 @@ struct Server::State {
                     count_answer(request, outcome);
                   }}),
         workers("text", static_cast<size_t>(options.n_text_workers)) {
-    services.classifier = make_ready(services, options.safety.classifier);
+    services.safety = std::make_shared<ReadySafety>(
+        ReadySafety{options.safety, make_ready(services, options.safety.classifier)});
     http.each_second([this] {
-      health.look();
+      look_at_health();
       services.open_calls.look(health.state() == Health::State::stalled);
       telemetry.look();
-      if (key_file.changed() || !keys_complaint.empty()) reload_keys();
+      files.look();
     });
-    http.on_hangup([this] {
-      keys_complaint.clear();  // who asks wants to hear it again
-      if (!options.key_file.empty()) reload_keys();
+    http.on_hangup([this] { files.read_all(); });
+    http.on_leaving([this] {
+      is_ready = false;
+      tell_service("STOPPING=1\nSTATUS=finishing requests");
     });
   }
 
@@ -155,20 +167,22 @@ struct Server::State {
   std::vector<Route> make_routes();
   void count_answer(const HttpRequest& request, const HttpOutcome& outcome);
   HttpResponse index() const;
+  ServerSample sample();
+  void tell_service(const std::string& lines) const;
+  void look_at_health();
   void require_ready();
   void refuse_if_unfit();
   void require_live();
   HttpResponse tokenizer_info() const;
-  ApiKeys read_keys() const;
-  void reload_keys();
 
   ServerOptions options;
   std::optional<GrammarCompiler> grammars;
   Telemetry telemetry;
   Services services;
   Health health;
-  FileWatch key_file;
-  std::string keys_complaint;  // why they could not be read; empty: they were
+  Health::State told = Health::State::ok;  // to the service manager
+  std::atomic<bool> is_ready{true};        // at the last look
+  WatchedFiles files;                      // before those that read them first: no change is missed
   Router router;
   HttpServer http;
   // Last: their tasks use all of the above and each other, and ~State() waits for them.
@@ -283,9 +297,37 @@ HttpResponse Server::State::index() const {
   return response;
 }
 
+// On a text worker.
+ServerSample Server::State::sample() {
+  const HttpServer::TlsState tls = http.tls_state();
+  return {.is_ready = is_ready,
+          .files = files.sample(),
+          .certificate_expiry = tls.certificate_expiry,
+          .tls_handshake_failures = tls.handshake_failures};
+}
+
+void Server::State::tell_service(const std::string& lines) const {
+  if (options.service) options.service->tell(lines);
+}
+
+// A stalled server does not feed the watchdog: only a restart helps, and that is what it is for.
+void Server::State::look_at_health() {
+  health.look();
+  const Health::State state = health.state();
+  is_ready = state == Health::State::ok && !http.is_leaving();
+  if (!options.service) return;
+  if (state != told && !http.is_leaving()) {
+    told = state;
+    tell_service(state == Health::State::ok        ? "STATUS=serving"
+                 : state == Health::State::stalled ? "STATUS=the engine is stalled"
+                                                   : "STATUS=answers can't be trusted");
+  }
+  if (state != Health::State::stalled) options.service->feed_watchdog();
+}
+
 // What probes are told without a key: no more than the state. The log has the reasons.
 void Server::State::require_ready() {
-  if (http.is_draining()) throw shutting_down();
+  if (http.is_leaving()) throw shutting_down();
   switch (health.state()) {
     case Health::State::fault:
       throw ApiError(503, "answers can't be trusted; the server's log says why", "", "fault");
@@ -305,28 +347,6 @@ void Server::State::refuse_if_unfit() {
 void Server::State::require_live() {
   if (health.state() == Health::State::stalled) {
     throw engine_stall();
-  }
-}
-
-// Throws Error.
-ApiKeys Server::State::read_keys() const {
-  ApiKeys keys = options.keys;
-  if (!options.key_file.empty()) add_key_file(options.key_file, keys);
-  return keys;
-}
-
-// What can't be read now is tried again each second: the reason may be one that no look at the file
-// shows, such as too many open files.
-void Server::State::reload_keys() {
-  try {
-    router.set_keys(read_keys());
-    keys_complaint.clear();
-    spdlog::info("{}: its keys hold from now on", options.key_file);
-  } catch (const std::exception& error) {
-    if (keys_complaint != error.what()) {
-      spdlog::error("the old keys stay in force: {}", error.what());
-    }
-    keys_complaint = error.what();
   }
 }
 
@@ -360,7 +380,10 @@ uint16_t Server::listen(BoundPort& port) { return state_->http.listen(port); }
 
 void Server::report_fault(const std::string& reason) { state_->health.report_fault(reason); }
 
-void Server::run() { state_->http.run(); }
+void Server::run() {
+  state_->tell_service("READY=1\nSTATUS=serving");
+  state_->http.run();
+}
 
 void Server::stop(bool drain) { state_->http.stop(drain); }
 

@@ -23,6 +23,8 @@
 
 namespace dbrx {
 
+class ServiceManager;
+
 struct ServerOptions {
   std::string host = "127.0.0.1";        // address or name of this machine
   uint16_t port = 8000;                  // 0: any free one
@@ -44,6 +46,7 @@ struct ServerOptions {
   AllowedOrigins origins = {};
   TlsFiles tls = {};
   AccessLogOptions access_log = {};
+  std::shared_ptr<const ServiceManager> service = {};  // is told how the server is; may be null
   TelemetryOptions telemetry = {};  // model, version and context are filled in by the server
 
   bool strict_params = false;  // refuse unknown parameters instead of naming them in a header
@@ -61,9 +64,10 @@ struct ServerOptions {
   std::chrono::milliseconds request_timeout{60'000};   // for a request to arrive
   std::chrono::milliseconds write_timeout{30'000};     // for a client to read anything at all
   std::chrono::milliseconds ping_interval{15'000};     // of silent streams
+  std::chrono::milliseconds shutdown_delay{0};         // from SIGTERM, unready, to the drain
   std::chrono::milliseconds shutdown_timeout{30'000};  // for answers in progress
   std::chrono::milliseconds stall_timeout{300'000};    // engine without a step: not ready
-  // SIGTERM and SIGINT: drain; the second one: end now. SIGHUP: read keys and certificates again.
+  // SIGTERM and SIGINT: end the delay, then drain, then end now. SIGHUP: read all files again.
   bool handle_signals = true;
 };
 

@@ -221,7 +221,7 @@ TEST(ServerLimits, AChangedKeyFileHoldsAndABrokenOneDoesNot) {
   EXPECT_TRUE(becomes(server, "two", 200));
   EXPECT_EQ(list_status(server, "one"), 401);
   dir.write("keys.json", "{");
-  EXPECT_TRUE(becomes_true([&] { return log.has("the old keys stay in force"); }));
+  EXPECT_TRUE(becomes_true([&] { return log.has("keys: the old content stays in force"); }));
   EXPECT_EQ(list_status(server, "two"), 200);
   dir.write("keys.json", R"({"keys": [{"name": "a", "key": "three"}]})");
   EXPECT_TRUE(becomes(server, "three", 200));
@@ -243,7 +243,7 @@ TEST(ServerLimits, AKeyFileThatCouldNotBeReadIsReadLater) {
   const rlimit no_more_files = {.rlim_cur = 0, .rlim_max = before.rlim_max};
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &no_more_files), 0);
   std::filesystem::rename(dir.path() / "new.json", dir.path() / "keys.json");
-  EXPECT_TRUE(becomes_true([&] { return log.has("the old keys stay in force"); }));
+  EXPECT_TRUE(becomes_true([&] { return log.has("keys: the old content stays in force"); }));
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
   EXPECT_TRUE(becomes(server, "two", 200));
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -47,8 +48,7 @@ struct Services {
   ParseOptions parse;
   size_t max_token_bytes = 1;  // of the longest token
   UnknownNames unknown_names;
-  SafetyPolicy safety = {};
-  ReadyClassifier classifier = {};
+  std::shared_ptr<const ReadySafety> safety = std::make_shared<ReadySafety>();  // I/O thread's
   RateLimits rate_limits{};
   OpenCalls open_calls = {};
 

@@ -9,12 +9,15 @@
 #include <optional>
 #include <utility>
 
-#include "server/http.h"
+#include "server/tls_files.h"
 
 namespace dbrx {
 
 // Reads the files of a server. Throws Error that names the one at fault.
 std::shared_ptr<boost::asio::ssl::context> make_tls_context(const TlsFiles& files);
+
+// As check_tls_files says it.
+int64_t certificate_expiry(boost::asio::ssl::context& context);
 
 class TlsStream {
  public:

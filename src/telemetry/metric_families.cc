@@ -3,58 +3,14 @@
 #include <string>
 #include <utility>
 
+#include "telemetry/family_list.h"
+
 namespace dbrx {
 namespace {
 
 using prometheus::ClientMetric;
 using prometheus::Labels;
 using prometheus::MetricFamily;
-using prometheus::MetricType;
-
-ClientMetric labelled(const Labels& labels) {
-  ClientMetric metric;
-  for (const auto& [name, value] : labels) metric.label.push_back({name, value});
-  return metric;
-}
-
-class Families {
- public:
-  explicit Families(Labels labels) : labels_(std::move(labels)) {}
-
-  void counter(const char* name, const char* help, double value) {
-    counter(name, help);
-    counter_of({}, value);
-  }
-  void counter(const char* name, const char* help) { begin(name, help, MetricType::Counter); }
-  void counter_of(const Labels& more, double value) { add(more).counter.value = value; }
-
-  void gauge(const char* name, const char* help, double value) {
-    gauge(name, help);
-    gauge_of({}, value);
-  }
-  void gauge(const char* name, const char* help) { begin(name, help, MetricType::Gauge); }
-  void gauge_of(const Labels& more, double value) { add(more).gauge.value = value; }
-
-  void histogram(const char* name, const char* help, ClientMetric::Histogram value) {
-    begin(name, help, MetricType::Histogram);
-    add({}).histogram = std::move(value);
-  }
-
-  std::vector<MetricFamily> take() { return std::move(families_); }
-
- private:
-  void begin(const char* name, const char* help, MetricType type) {
-    families_.push_back({.name = name, .help = help, .type = type, .metric = {}});
-  }
-  ClientMetric& add(const Labels& more) {
-    Labels labels = labels_;
-    labels.insert(more.begin(), more.end());
-    return families_.back().metric.emplace_back(labelled(labels));
-  }
-
-  Labels labels_;
-  std::vector<MetricFamily> families_;
-};
 
 // Of rows per step: the engine's buckets are powers of two.
 ClientMetric::Histogram step_rows(const EngineStats& stats) {
@@ -71,7 +27,7 @@ ClientMetric::Histogram step_rows(const EngineStats& stats) {
   return histogram;
 }
 
-void add_vllm(const EngineSample& sample, const MetricsOptions& options, Families& out) {
+void add_vllm(const EngineSample& sample, const MetricsOptions& options, FamilyList& out) {
   const EngineStats& stats = sample.stats;
   const auto number = [](int64_t n) { return static_cast<double>(n); };
   out.gauge("vllm:num_requests_running", "Sequences in the engine's steps.", number(stats.running));
@@ -96,7 +52,7 @@ void add_vllm(const EngineSample& sample, const MetricsOptions& options, Familie
               number(stats.preemptions));
 }
 
-void add_experts(const EngineSample& sample, Families& out) {
+void add_experts(const EngineSample& sample, FamilyList& out) {
   if (sample.n_experts == 0) return;
   out.counter("dbrx:expert_tokens_total", "Tokens that the router sent to an expert.");
   for (size_t i = 0; i < sample.expert_tokens.size(); ++i) {
@@ -113,35 +69,12 @@ void add_experts(const EngineSample& sample, Families& out) {
   }
 }
 
-void add_http(const HttpSample& sample, Families& out) {
-  const auto number = [](int64_t n) { return static_cast<double>(n); };
-  out.gauge("dbrx:connections", "Open connections: idle ones wait for a request.");
-  out.gauge_of({{"state", "idle"}}, number(sample.idle_connections));
-  out.gauge_of({{"state", "active"}}, number(sample.active_connections));
-  out.counter("dbrx:connections_accepted_total", "Connections, refused ones too.",
-              number(sample.accepted));
-  out.counter("dbrx:connections_refused_total",
-              "Connections that found no place (of probes, which are answered even so, those that "
-              "were not), and failed handshakes of TLS.");
-  out.counter_of({{"reason", "max_connections"}}, number(sample.refused_full));
-  out.counter_of({{"reason", "max_connections_per_peer"}}, number(sample.refused_of_peer));
-  out.counter_of({{"reason", "tls_handshake"}}, number(sample.failed_handshakes));
-  out.counter("dbrx:connections_closed_for_room_total",
-              "Connections that waited for a request and were closed for new ones.",
-              number(sample.closed_for_room));
-  out.gauge("dbrx:request_body_bytes",
-            "Bytes of request bodies that arrive, or wait to be read by their handlers.",
-            number(sample.body_bytes));
-  out.counter("dbrx:request_bodies_refused_total", "Request bodies for which memory was lacking.",
-              number(sample.bodies_refused));
-}
-
 }  // namespace
 
 std::vector<MetricFamily> engine_families(const EngineSample& sample, const MetricsOptions& options,
                                           const Labels& labels) {
   const EngineStats& stats = sample.stats;
-  Families out(labels);
+  FamilyList out(labels);
   add_vllm(sample, options, out);
   out.gauge("dbrx:kv_cached_blocks", "Free blocks that the prefix cache can still find.",
             static_cast<double>(stats.cached_blocks));
@@ -163,11 +96,6 @@ std::vector<MetricFamily> engine_families(const EngineSample& sample, const Metr
                 share);
     }
   }
-  if (options.log_lines_dropped) {
-    out.counter("dbrx:log_lines_dropped_total", "Lines of the log that nobody read in time.",
-                static_cast<double>(options.log_lines_dropped()));
-  }
-  if (options.http) add_http(options.http(), out);
   add_experts(sample, out);
   return out.take();
 }

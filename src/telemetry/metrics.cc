@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "telemetry/metric_families.h"
+#include "telemetry/process_families.h"
+#include "telemetry/server_families.h"
 
 namespace dbrx {
 namespace {
@@ -101,6 +103,8 @@ Metrics::Metrics(MetricsOptions options, SampleEngine engine)
           counters(registry_, "vllm:request_success_total", "Choices by how they ended.")),
       http_requests_(counters(registry_, "http_requests_total",
                               "Requests by route, method and class of status.")),
+      http_answers_(counters(registry_, "dbrx:http_answers_total",
+                             "Requests by method and status; 499: the client left.")),
       http_duration_(prometheus::BuildHistogram()
                          .Name("http_request_duration_seconds")
                          .Help("From the first byte of a request to the last of its answer.")
@@ -182,15 +186,20 @@ void Metrics::answered(std::string_view route, std::string_view method, std::str
   prometheus::Labels with_status = labels;
   with_status["status"] = std::to_string(status / 100) + "xx";
   http_requests_.Add(with_status).Increment();
+  http_answers_.Add({{"method", std::string(method)}, {"status", std::to_string(status)}})
+      .Increment();
   http_duration_.Add(labels, kHttpSeconds).Observe(seconds);
   if (status == 429) throttled_.Add({{"key", key_label(key)}}).Increment();
 }
 
 std::string Metrics::text() const {
   std::vector<prometheus::MetricFamily> families = registry_.Collect();
-  std::vector<prometheus::MetricFamily> of_engine = engine_families(engine_(), options_, labels_);
-  families.insert(families.end(), std::make_move_iterator(of_engine.begin()),
-                  std::make_move_iterator(of_engine.end()));
+  for (std::vector<prometheus::MetricFamily> more :
+       {engine_families(engine_(), options_, labels_), server_families(options_),
+        process_families()}) {
+    families.insert(families.end(), std::make_move_iterator(more.begin()),
+                    std::make_move_iterator(more.end()));
+  }
   return prometheus::TextSerializer().Serialize(families);
 }
 

@@ -18,6 +18,7 @@
 #include "telemetry/engine_sample.h"
 #include "telemetry/http_sample.h"
 #include "telemetry/request_record.h"
+#include "telemetry/server_sample.h"
 
 namespace dbrx {
 
@@ -30,6 +31,11 @@ struct MetricsOptions {
   std::function<double()> roof_share = {};  // of the last minute; negative: no step was made
   std::function<int64_t()> log_lines_dropped = {};  // since the start; may be empty
   SampleHttp http = {};                             // may be empty
+  std::string version = {};                         // of the program
+  std::string fingerprint = {};                     // what decides the bits of answers
+  int64_t memory_limit = 0;                         // bytes for this process; 0: unknown
+  int64_t queue_limit = 0;                          // requests that may wait; 0: unknown
+  std::function<ServerSample()> server = {};        // may be empty
 };
 
 class Metrics {
@@ -79,6 +85,7 @@ class Metrics {
   prometheus::Histogram& params_max_tokens_;
   prometheus::Family<prometheus::Counter>& request_success_;
   prometheus::Family<prometheus::Counter>& http_requests_;
+  prometheus::Family<prometheus::Counter>& http_answers_;
   prometheus::Family<prometheus::Histogram>& http_duration_;
   prometheus::Family<prometheus::Counter>& errors_;
   prometheus::Family<prometheus::Counter>& throttled_;
