@@ -1,6 +1,8 @@
 // Threads for work on text that would hold up the I/O thread: parsing bodies, templates,
 // tokenizing, writing large answers. Clients take turns, so that one with many or long texts keeps
-// no other waiting for more than one of them; the tasks of a client start in the order they come.
+// no other waiting for more than one of them; the tasks of a client start in the order they come,
+// and leave one thread, where there are two or more, to other clients: a long text of one holds up
+// none.
 #pragma once
 
 #include <cstddef>

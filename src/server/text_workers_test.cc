@@ -40,6 +40,26 @@ TEST(TextWorkers, ClientsTakeTurns) {
   EXPECT_EQ(order, "abcabaaa");
 }
 
+TEST(TextWorkers, OneClientLeavesAThreadToOthers) {
+  std::latch end(1);
+  std::atomic<int> n_running = 0;
+  {
+    TextWorkers workers(3);
+    for (int i = 0; i < 4; ++i) {
+      workers.post(7, [&] {
+        ++n_running;
+        end.wait();
+      });
+    }
+    std::promise<void> other;
+    workers.post(8, [&] { other.set_value(); });
+    EXPECT_EQ(other.get_future().wait_for(60s), std::future_status::ready);
+    EXPECT_LE(n_running, 2);
+    end.count_down();
+  }
+  EXPECT_EQ(n_running, 4);
+}
+
 TEST(TextWorkers, NoMoreTasksRunAtATimeThanThereArePlaces) {
   std::atomic<int> n_running = 0, most = 0;
   std::latch go(1);
