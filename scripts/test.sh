@@ -114,12 +114,12 @@ if [ $all = 1 ]; then
   scripts/build.sh asan
   run_ctest build/asan -E FullSize
   python3 python/soak/soak.py --binary build/asan/dbrx --seconds 20 --requests 150 --connections 60 \
-    --memory-slack 2000
+    --memory-slack 2000 --flood-seconds 0
 
   stage "build and test: TSan"
   scripts/build.sh tsan test_base test_engine test_telemetry test_server dbrx
   run_ctest build/tsan -R '^(base|engine|telemetry|server)\.' -E fuzz
   python3 python/soak/soak.py --binary build/tsan/dbrx --seconds 20 --requests 150 --connections 60 \
-    --memory-slack 2000
+    --memory-slack 2000 --flood-seconds 0
 fi
 finish

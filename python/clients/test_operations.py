@@ -11,6 +11,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import time
 
 import anthropic
 import httpx
@@ -146,10 +147,21 @@ def test_openais_client_retries_when_it_is_told(start_server, tmp_path):
     path = tmp_path / "keys.json"
     write_keys(path, {"name": "busy", "key": "sk-busy", "requests_per_minute": 60})
     server = start_server("--api-key-file", path)
-    client = openai.OpenAI(base_url=server.url + "/v1", api_key="sk-busy", max_retries=5)
+    seen = []  # when each answer came, and it
+    hooks = {"response": [lambda response: seen.append((time.monotonic(), response))]}
+    client = openai.OpenAI(base_url=server.url + "/v1", api_key="sk-busy", max_retries=5,
+                           http_client=httpx.Client(event_hooks=hooks))
     model = client.models.list().data[0].id
-    for _ in range(62):  # two more than there are at once
-        client.completions.create(model=model, prompt="x", max_tokens=1)
+
+    def is_throttled():
+        client.completions.create(model=model, prompt="x", max_tokens=1)  # does not fail
+        return any(answer.status_code == 429 for _, answer in seen)
+
+    wait_until(is_throttled)
+    first = next(i for i, (_, answer) in enumerate(seen) if answer.status_code == 429)
+    told = int(seen[first][1].headers["retry-after-ms"]) / 1000
+    assert 0 < told <= 1 and seen[first + 1][0] - seen[first][0] >= told
+    assert seen[-1][1].status_code == 200
 
 
 def test_sighup_and_changes_bring_new_keys_and_broken_files_none(start_server, tmp_path):

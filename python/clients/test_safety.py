@@ -1,10 +1,14 @@
 """Safety filters as OpenAI's and Anthropic's SDKs see them. Grammars make the model say what they shall find."""
 
 import json
+import urllib.request
 
 import anthropic
 import openai
 import pytest
+
+from test_raw_http import post
+from waiting import PATIENCE
 
 REFUSAL = "I'm sorry, I am unable to assist with that request."
 MAIL = "ann.lee@example.com"
@@ -133,6 +137,27 @@ CLASSIFIER = {"name": "nano-pii", "system": "Classify the text: CONTAINS_PII or 
 # Personal data that no pattern finds.
 PRIVATE = "Date of birth: 12 May 1990, patient Anna Miller."
 HARMLESS = "The meeting is on Monday at 10:30."
+
+
+def test_what_the_filters_block_leaves_no_input(start_server, words):
+    server = start_server("--safety", "always", "--safety-keywords", words)
+    secrets = [f"Write to {MAIL} in Tarvik", "Where is the blue whale of Tarvik"]  # personal data; a keyword
+    for secret in secrets:
+        assert chat(server, user(secret), extra_body={}).choices[0].message.content == REFUSAL
+        assert chat(server, [*user("hello"), {"role": "assistant", "content": "hi"}, *user(secret)], extra_body={},
+                    stream=True).response.is_success
+        client = server.client()
+        model = client.models.list().data[0].id
+        for prompt in (secret, json.loads(post(server, {"prompt": secret}, "/tokenize")[2])["tokens"]):
+            assert client.completions.create(model=model, prompt=prompt).choices[0].finish_reason == "content_filter"
+    ask = urllib.request.Request(server.url + "/dbrx/v1/requests", headers={"x-api-key": server.token})
+    with urllib.request.urlopen(ask, timeout=PATIENCE) as answer:
+        text = answer.read().decode()
+    records = json.loads(text)["data"]
+    assert [record["blocked"] for record in records] == [True] * 8
+    assert all(record["input"] is None and record["choices"] == [] for record in records)
+    for secret in (MAIL, "whale", "Tarvik"):
+        assert secret not in text and secret not in "".join(server.log)
 
 
 @pytest.fixture

@@ -20,9 +20,12 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "clients"))
 import cases
 import crowd
 import dbrx_server
+import flood
 from answers import said_by
 from http_client import TIMEOUT, Closed, Connection, get_bytes, post_bytes
 
+# MB that the flood's server may have: 256 of bodies, and what is made of them by those that read them.
+FLOOD_MEMORY = 1000
 CONTEXT = 2048  # tokens, of nano; the cache is as large, so sequences put each other out
 
 
@@ -234,6 +237,25 @@ async def run(server, options):
     return soak.problems
 
 
+async def run_flood(server, options):
+    samples = []
+    watcher = asyncio.create_task(watch_memory(server.process.pid, samples))
+    problems = await flood.run(server, options.flood_seconds)
+    watcher.cancel()
+    grown, most = growth(samples), max(mb for _, mb in samples)
+    if most > FLOOD_MEMORY or (options.flood_seconds >= 120 and grown > options.memory_slack):
+        problems.append(f"the memory grew by {grown:.1f} MB, up to {most:.0f} MB, beside the flood")
+    print(f"memory {samples[-1][1]:.0f} MB, {grown:+.1f} MB; at most {most:.0f} MB")
+    return problems
+
+
+def ended(server):
+    """What went wrong at the end of a server, and what its log says of it."""
+    server.terminate()
+    code = server.wait(120)
+    return ([f"the server ended with {code}"] if code else []) + [line for line in server.log if " error " in line]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", default=dbrx_server.BINARY)
@@ -242,7 +264,10 @@ def main():
     parser.add_argument("--connections", type=int, default=1000, help="half of them stall")
     parser.add_argument("--memory-slack", type=float, default=32, help="MB that memory may grow after warming up")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--flood-seconds", type=float, help="default: half of --seconds; 0: no flood")
     options = parser.parse_args()
+    if options.flood_seconds is None:
+        options.flood_seconds = options.seconds / 2
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     dbrx_server.BINARY = options.binary
@@ -250,13 +275,12 @@ def main():
     server = dbrx_server.DbrxServer("--kv-cache-tokens", str(CONTEXT), "--max-connections",
                                     str(options.connections + 200))
     try:
-        problems = asyncio.run(run(server, options))
-        server.terminate()
-        if (code := server.wait(120)) != 0:
-            problems.append(f"the server ended with {code}")
+        problems = asyncio.run(run(server, options)) + ended(server)
     finally:
         server.process.kill()
-    problems += [line for line in server.log if " error " in line]
+    if options.flood_seconds > 0:
+        with flood.server_with_keys() as server:
+            problems += asyncio.run(run_flood(server, options)) + ended(server)
     for problem in problems[:20]:
         print(problem)
     print(f"{len(problems)} problems" if problems else "no problem")

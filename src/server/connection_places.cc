@@ -13,7 +13,7 @@ using boost::asio::ip::v4_mapped;
 
 // A request that was sent at once has come by then: a busy server must not close one new connection
 // for the next.
-constexpr std::chrono::milliseconds kGrace{1000};
+constexpr std::chrono::milliseconds kGrace{200};
 
 // An IPv6 host has all addresses of its network's first half.
 std::string bytes_of(const address& peer) {

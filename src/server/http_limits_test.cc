@@ -48,7 +48,7 @@ TEST(HttpConnections, WhoSaysNothingOrHalfARequestMakesRoom) {
   const Clients silent = connect(server, 4, "");
   const Clients slow = connect(server, 4, "GET / HT");
   EXPECT_EQ(get(server, "/alive").status, 200);  // at once
-  // A second later at most, though none of the eight is at its end: those get a minute and more.
+  // Soon, though none of the eight is at its end: those get a minute and more.
   EXPECT_TRUE(becomes_true([&] { return get(server, "/honest").status == 200; }));
   EXPECT_TRUE(silent[0]->is_closed());
   for (int i = 0; i < 20; ++i) EXPECT_EQ(get(server, "/honest").status, 200);

@@ -141,7 +141,9 @@ struct Server::State {
                     log_access(options.access_log, request, outcome);
                     count_answer(request, outcome);
                   }}),
-        workers("text", static_cast<size_t>(options.n_text_workers)) {
+        // One client leaves one of them to others: a long text of his holds up none.
+        workers("text", static_cast<size_t>(options.n_text_workers),
+                static_cast<size_t>(std::max(options.n_text_workers - 1, 1))) {
     services.safety = std::make_shared<ReadySafety>(
         ReadySafety{options.safety, make_ready(services, options.safety.classifier)});
     http.each_second([this] {
