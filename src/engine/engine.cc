@@ -11,6 +11,9 @@
 namespace dbrx {
 namespace {
 
+// So often the engine looks who came or went while it only waits for tokens to be chosen.
+constexpr std::chrono::milliseconds kLookAround{1};
+
 SchedulerLimits scheduler_limits(const EngineOptions& options) {
   return {.max_sequences = std::min(options.max_sequences, options.max_batched_tokens),
           .max_rows = options.max_batched_tokens,
@@ -74,6 +77,8 @@ Engine::State::State(Context& context_in, Model& model_in, const Tokenizer* toke
       blocks(options.kv_blocks),
       scheduler(scheduler_limits(options), blocks),
       sampler(model.config().vocab_size, ids_without_token(tokenizer, model.config().vocab_size)),
+      choices(sampler, options.eos_token_ids, model.config().vocab_size,
+              static_cast<size_t>(context.pool.n_threads())),
       step_counters(model),
       queued(options.max_queued_requests) {
   const auto n_rows = static_cast<size_t>(options.max_batched_tokens);
@@ -86,10 +91,7 @@ Engine::State::State(Context& context_in, Model& model_in, const Tokenizer* toke
   samples.resize(kMaxLogitRows);
   scored.reserve(n_sequences);
   const auto n_workers = static_cast<size_t>(context.pool.n_threads());
-  scratch.assign(n_workers, SampleScratch(model.config().vocab_size));
-  banned.resize(n_workers);
-  const auto n_words = static_cast<size_t>((model.config().vocab_size + 31) / 32);
-  allowed.assign(n_workers, std::vector<uint32_t>(n_words));
+  scratch.assign(n_workers, ChoiceScratch(model.config().vocab_size));
   publish();
 }
 
@@ -147,6 +149,8 @@ bool Engine::step() {
   State& s = *state_;
   s.now = s.options.clock();
   const bool admitted = s.admit();
+  const bool chosen = s.accept_chosen();
+  if (chosen) s.drop_finished();
   const bool scheduled = s.schedule();
   if (scheduled) {
     s.counts.step_began_at = s.now;
@@ -157,9 +161,11 @@ bool Engine::step() {
     s.count_step(result);  // before anybody hears of its tokens
     result == StepResult::ok ? s.emit() : s.end_failed(result);
     s.end_step(result);
+  } else if (!s.choices.empty()) {
+    s.choices.wait_for_any(kLookAround);
   }
   s.publish();
-  return admitted || scheduled;
+  return admitted || chosen || scheduled || !s.choices.empty();
 }
 
 void Engine::run() {
