@@ -11,6 +11,7 @@
 #include "base/fair_workers.h"
 #include "engine/engine.h"
 #include "server/grammar_queue.h"
+#include "server/known_verdicts.h"
 #include "server/open_calls.h"
 #include "server/openai_parse.h"
 #include "server/rate_limits.h"
@@ -49,6 +50,7 @@ struct Services {
   UnknownNames unknown_names;
   SafetyPolicy safety = {};
   ReadyClassifier classifier = {};
+  KnownVerdicts known_verdicts = {};  // of the classifier
   RateLimits rate_limits{};
   OpenCalls open_calls = {};
 
