@@ -42,9 +42,10 @@ def connect(server):
     return socket.create_connection(("127.0.0.1", server.port), timeout=300)
 
 
-def request_bytes(body, path="/v1/completions"):
+def request_bytes(body, path="/v1/completions", headers=()):
     data = json.dumps(body).encode()
-    return (f"POST {path} HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
+    more = "".join(f"{name}: {value}\r\n" for name, value in dict(headers).items())
+    return (f"POST {path} HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n{more}"
             f"Content-Length: {len(data)}\r\n\r\n").encode() + data
 
 

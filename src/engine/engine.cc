@@ -11,6 +11,9 @@
 namespace dbrx {
 namespace {
 
+// So often the engine looks who came or went while it only waits for tokens to be chosen.
+constexpr std::chrono::milliseconds kLookAround{1};
+
 SchedulerLimits scheduler_limits(const EngineOptions& options) {
   return {.max_sequences = std::min(options.max_sequences, options.max_batched_tokens),
           .max_rows = options.max_batched_tokens,
@@ -74,6 +77,8 @@ Engine::State::State(Context& context_in, Model& model_in, const Tokenizer* toke
       blocks(options.kv_blocks),
       scheduler(scheduler_limits(options), blocks),
       sampler(model.config().vocab_size, ids_without_token(tokenizer, model.config().vocab_size)),
+      choices(sampler, options.eos_token_ids, model.config().vocab_size,
+              static_cast<size_t>(context.pool.n_threads())),
       step_counters(model),
       queued(options.max_queued_requests) {
   const auto n_rows = static_cast<size_t>(options.max_batched_tokens);
@@ -148,6 +153,8 @@ bool Engine::step() {
   State& s = *state_;
   s.now = s.options.clock();
   const bool admitted = s.admit();
+  const bool chosen = s.accept_chosen();
+  if (chosen) s.drop_finished();
   const bool scheduled = s.schedule();
   if (scheduled) {
     s.counts.step_began_at = s.now;
@@ -158,9 +165,11 @@ bool Engine::step() {
     s.count_step(result);  // before anybody hears of its tokens
     result == StepResult::ok ? s.emit() : s.end_failed(result);
     s.end_step(result);
+  } else if (!s.choices.empty()) {
+    s.choices.wait_for_any(kLookAround);
   }
   s.publish();
-  return admitted || scheduled;
+  return admitted || chosen || scheduled || !s.choices.empty();
 }
 
 void Engine::run() {

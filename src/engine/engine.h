@@ -33,6 +33,9 @@ struct EngineOptions {
   // Beside sequences that generate, prompts are computed in chunks that let a step take at most
   // this many times as long as one without prompts; 0: prompts may always take all rows.
   double prefill_slowdown = 0;
+  // So long a step waits for tokens that follow a grammar, besides a quarter of the time that its
+  // model took. What comes later, comes in a later step.
+  std::chrono::nanoseconds grammar_patience = std::chrono::milliseconds(2);
   std::vector<int32_t> eos_token_ids = {};
   std::function<std::chrono::steady_clock::time_point()> clock = std::chrono::steady_clock::now;
 };

@@ -12,6 +12,8 @@
 namespace dbrx {
 namespace {
 
+using namespace std::chrono_literals;
+
 std::shared_ptr<const Grammar> grammar(GrammarKind kind, const std::string& source) {
   static GrammarCompiler compiler(test_tokenizer(), kEndId, "");
   return compiler.compile(kind, source);
@@ -118,6 +120,62 @@ TEST(EngineGrammar, the_same_request_has_the_same_answer_in_any_company) {
   const Answer alone = run(1, {}, 0);
   expect_same(alone, run(3, {.max_batched_tokens = 7}, 5));
   expect_same(alone, run(2, {.kv_blocks = 8}, 9));  // little room: sequences are evicted
+  // No step waits for a token.
+  expect_same(alone, run(2, {.grammar_patience = 0ns}, 2));
+  expect_same(alone, run(2, {.max_batched_tokens = 7, .kv_blocks = 8, .grammar_patience = 0ns}, 9));
+}
+
+// Rules that can be read in very many ways: what may come next takes longer with each token, up to
+// seconds.
+Call slow_call() {
+  Call call = make_call({1}, 900);
+  call->grammar = grammar(GrammarKind::lark, "start: e\ne: e e | \"a\"");
+  call->stop.min_tokens = 900;
+  call->client = 1;
+  return call;
+}
+
+TEST(EngineGrammar, one_that_takes_long_holds_up_nobody_else) {
+  Context context(Isa::scalar, 2);
+  FakeModel model(kTestVocab);
+  Engine engine(context, model, &test_tokenizer(), {.eos_token_ids = {kEndId}});
+  const Call slow = slow_call();
+  submit(engine, slow);
+  const auto n_slow = [&] {
+    return slow.answer->choices.empty() ? 0 : slow.answer->only().tokens.size();
+  };
+  while (n_slow() < 250) engine.step();  // some ms each from here on
+  const Call fast = make_call({2}, 500);
+  fast->stop.ignore_eos = true;
+  const Call bound = call_with(500, "[a-z]{900}");
+  bound->client = 2;
+  submit(engine, fast);
+  submit(engine, bound);
+  const size_t n_before = n_slow();
+  while (!fast.answer->ended || !bound.answer->ended) engine.step();
+  EXPECT_EQ(fast.answer->only().tokens.size(), 500U);
+  EXPECT_EQ(bound.answer->only().tokens.size(), 500U);
+  EXPECT_LT(n_slow() - n_before, 150U);
+  slow->cancelled = true;
+  finish_all(engine);
+  EXPECT_EQ(slow.answer->only().finish, FinishReason::cancelled);
+}
+
+// Nor does its end: the worker is left to finish what nobody wants any more.
+TEST(EngineGrammar, who_leaves_while_a_token_is_chosen_is_told_at_once) {
+  Context context(Isa::scalar, 1);
+  FakeModel model(kTestVocab);
+  Engine engine(context, model, &test_tokenizer(),
+                {.grammar_patience = 0ns, .eos_token_ids = {kEndId}});
+  const Call call = slow_call();
+  call->n_choices = 2;
+  submit(engine, call);
+  while (engine.stats().generated_tokens < 400) engine.step();
+  call->cancelled = true;
+  engine.step();
+  EXPECT_TRUE(call.answer->ended);
+  EXPECT_EQ(engine.stats().free_blocks, engine.stats().total_blocks);
+  finish_all(engine);
 }
 
 TEST(EngineGrammar, one_that_becomes_too_costly_ends_its_choice_with_an_error) {

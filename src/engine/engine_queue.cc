@@ -1,4 +1,5 @@
 // How requests come in and leave: the first line of a step, and what is shared with other threads.
+#include <algorithm>
 #include <exception>
 #include <mutex>
 #include <new>
@@ -94,6 +95,7 @@ void Engine::State::refuse(const Arrival& arrival, const std::exception& why) {
 bool Engine::State::end_cancelled(bool all) {
   bool any = false;
   for (const auto& entry : active) {
+    if (entry->n_unfinished == 0) continue;  // a token is still being chosen
     if (entry->sink_threw) {
       end_choices(*entry, FinishReason::error, "the answer could not be handed on");
     } else if (all || entry->request->cancelled.load(std::memory_order_acquire)) {
@@ -113,9 +115,11 @@ void Engine::State::leave_queue(const ActiveRequest& owner) {
   queued.give_back(owner.request->client);
 }
 
+// But for those whose memory a worker uses.
 void Engine::State::drop_finished() {
-  std::erase_if(
-      active, [](const std::unique_ptr<ActiveRequest>& entry) { return entry->n_unfinished == 0; });
+  std::erase_if(active, [](const std::unique_ptr<ActiveRequest>& entry) {
+    return entry->n_unfinished == 0 && std::ranges::none_of(entry->choices, &Sequence::is_choosing);
+  });
 }
 
 // Sleeps until there is something to do. False when there never will be again.

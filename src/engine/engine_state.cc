@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <exception>
 #include <new>
 #include <span>
@@ -38,10 +39,6 @@ StepResult run_model(Model& model, Context& context, const Batch& batch, KvCache
 
 double seconds_since(EventTimes::Time begin, EventTimes::Time now) {
   return std::chrono::duration<double>(now - begin).count();
-}
-
-bool contains(const std::vector<int32_t>& ids, int32_t id) {
-  return std::find(ids.begin(), ids.end(), id) != ids.end();
 }
 
 }  // namespace
@@ -151,80 +148,71 @@ void Engine::State::collect_rows(const BatchSpan& span, Sequence& sequence) cons
 void Engine::State::sample() {
   const auto vocab = static_cast<size_t>(model.config().vocab_size);
   CHECK_LE(logit_rows.size() * vocab, output.logits.size());
+  begin_choices();
   context.pool.run(scratch.size(), [&](size_t worker) {
     for (size_t i = worker; i < logit_rows.size(); i += scratch.size()) {
       const auto logits = std::span(output.logits).subspan(i * vocab, vocab);
       const auto& [sequence, prompt_token] = logit_rows[i];
+      const Request& request = *sequence->owner->request;
+      if (!prompt_token && request.grammar) continue;
       bool done = false;
       try {
-        done = prompt_token ? Sampler::score(logits, *prompt_token,
-                                             *sequence->owner->request->prompt_logprobs,
-                                             scratch[worker], samples[i])
-                            : choose(*sequence, logits, worker, samples[i]);
-      } catch (const std::exception& error) {  // of a grammar, or no memory: this choice ends
+        done = prompt_token ? Sampler::score(logits, *prompt_token, *request.prompt_logprobs,
+                                             scratch[worker].sample, samples[i])
+                            : choose_token(sampler, options.eos_token_ids, *sequence, logits,
+                                           scratch[worker], samples[i]);
+      } catch (const std::exception& error) {  // no memory: this choice ends
         sequence->failure = explain(error);
       }
       if (!done) samples[i].id = -1;
     }
   });
+  if (choices.empty()) return;
+  const double seconds = seconds_since(counts.step_began_at, now) / 4;
+  choices.wait(options.grammar_patience + std::chrono::nanoseconds(std::llround(seconds * 1e9)));
 }
 
-// Chooses the sequence's next token and tells its grammar. False: none can be chosen. Throws what
-// grammars do.
-bool Engine::State::choose(Sequence& sequence, std::span<const float> logits, size_t worker,
-                           TokenInfo& out) {
-  const ActiveRequest& owner = *sequence.owner;
-  const Request& request = *owner.request;
-  collect_banned(sequence, banned[worker]);
-  SampleArgs args{.logits = logits,
-                  .params = request.sampling,
-                  .prompt = request.prompt,
-                  .generated = sequence.generated,
-                  .banned = banned[worker],
-                  .uniform = philox_uniform(owner.seed, sequence.choice, sequence.n_tokens()),
-                  .top_logprobs = request.top_logprobs};
-  if (!request.grammar) return sampler.sample(args, scratch[worker], out);
-  if (!sequence.grammar) sequence.grammar = request.grammar->start();
-  collect_allowed(sequence, allowed[worker]);
-  args.allowed = allowed[worker];
-  if (!sampler.sample(args, scratch[worker], out)) return false;
-  if (!is_stop(request, out.id)) sequence.grammar->accept(out.id);
-  return true;
-}
-
-bool Engine::State::is_stop(const Request& request, int32_t token) const {
-  return contains(request.stop.stop_token_ids, token) ||
-         (!request.stop.ignore_eos && contains(options.eos_token_ids, token));
-}
-
-// What the grammar allows; the ids that end the choice are among it where the text may end.
-void Engine::State::collect_allowed(Sequence& sequence, std::vector<uint32_t>& ids) const {
-  const StopRules& rules = sequence.owner->request->stop;
-  const bool may_end = sequence.grammar->mask(ids);
-  const auto set = [&](int32_t id) {
-    uint32_t& word = ids[static_cast<size_t>(id) / 32];
-    const uint32_t bit = uint32_t{1} << (id % 32);
-    word = may_end ? word | bit : word & ~bit;
-  };
-  for (const int32_t id : rules.stop_token_ids) set(id);
-  if (rules.ignore_eos) return;
-  for (const int32_t id : options.eos_token_ids) set(id);
-}
-
-// The ids that would end the choice, as long as it must not end.
-void Engine::State::collect_banned(const Sequence& sequence, std::vector<int32_t>& ids) const {
-  ids.clear();
-  const StopRules& rules = sequence.owner->request->stop;
-  if (static_cast<int64_t>(sequence.generated.size()) >= rules.min_tokens) return;
-  ids.assign(rules.stop_token_ids.begin(), rules.stop_token_ids.end());
-  if (!rules.ignore_eos) {
-    ids.insert(ids.end(), options.eos_token_ids.begin(), options.eos_token_ids.end());
+// Of the rows with grammars. Those that can't begin have no sample.
+void Engine::State::begin_choices() {
+  const auto vocab = static_cast<size_t>(model.config().vocab_size);
+  for (size_t i = 0; i < logit_rows.size(); ++i) {
+    const auto& [sequence, prompt_token] = logit_rows[i];
+    if (prompt_token || !sequence->owner->request->grammar) continue;
+    samples[i].id = -1;
+    try {
+      choices.begin(*sequence, std::span(output.logits).subspan(i * vocab, vocab));
+    } catch (const std::exception& error) {  // no memory, or no threads
+      sequence->failure = explain(error);
+    }
   }
+}
+
+// Hands on the tokens that are chosen by now, of this step or an earlier one, and charges what they
+// took to their clients, in tokens of which the machine could have computed so many. False: none.
+bool Engine::State::accept_chosen() {
+  bool any = false;
+  for (Sequence* sequence = nullptr; (sequence = choices.take()) != nullptr; any = true) {
+    if (sequence->state == Sequence::State::finished) continue;
+    GrammarChoice& choice = *sequence->grammar;
+    if (counts.step_seconds > 0) {
+      const double per_second = static_cast<double>(counts.step_rows) / counts.step_seconds;
+      FairLine::charge(*sequence,
+                       choice.seconds * per_second / static_cast<double>(scratch.size()));
+    }
+    sequence->failure.swap(choice.failure);
+    try {
+      accept(*sequence, choice.token);
+    } catch (const std::exception& error) {
+      fail(*sequence, error);
+    }
+  }
+  return any;
 }
 
 void Engine::State::emit() {
   collect_routing();
   for (size_t row = 0; row < logit_rows.size();) row = emit_next(row);
+  accept_chosen();
   end_scored();
   report_routing();
   drop_finished();
@@ -242,7 +230,7 @@ size_t Engine::State::emit_next(size_t first) {
     if (n_scores > 0 && !is_over()) {
       report_scores(sequence, std::span(samples).subspan(first, n_scores));
     }
-    if (samples_token && !is_over()) accept(sequence, samples[end - 1]);
+    if (samples_token && !is_over() && !sequence.is_choosing()) accept(sequence, samples[end - 1]);
   } catch (const std::exception& error) {
     fail(sequence, error);
   }
@@ -312,8 +300,8 @@ void Engine::State::accept(Sequence& sequence, TokenInfo& info) {
 std::optional<FinishReason> Engine::State::advance_text(Sequence& sequence, int32_t token) {
   const Request& request = *sequence.owner->request;
   const auto n = static_cast<int64_t>(sequence.generated.size());
-  const bool stopped = is_stop(request, token);
-  const bool over = sequence.grammar && sequence.grammar->is_over();
+  const bool stopped = is_stop(request, options.eos_token_ids, token);
+  const bool over = sequence.grammar && sequence.grammar->matcher->is_over();
   const bool full = n >= request.stop.max_tokens;
   bool matched = false;
   const bool hidden = stopped && !request.stop.include_stop;  // the token leaves no text
@@ -371,6 +359,7 @@ void Engine::State::clear_event() {
 void Engine::State::send(Sequence& sequence, std::optional<FinishReason> reason) {
   ActiveRequest& owner = *sequence.owner;
   if (reason) {
+    if (sequence.is_choosing()) sequence.grammar->unwanted = true;
     scheduler.remove(sequence);
     if (--owner.n_unfinished == 0) {
       if (!owner.started) leave_queue(owner);

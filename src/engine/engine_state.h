@@ -12,11 +12,13 @@
 
 #include "engine/block_pool.h"
 #include "engine/engine.h"
+#include "engine/grammar_choices.h"
 #include "engine/queue_places.h"
 #include "engine/sampler.h"
 #include "engine/scheduler.h"
 #include "engine/sequence.h"
 #include "engine/step_counters.h"
+#include "engine/token_choice.h"
 
 namespace dbrx {
 
@@ -65,10 +67,8 @@ struct Engine::State {
 
   bool end_cancelled(bool all);
   void leave_queue(const ActiveRequest& owner);
-  bool choose(Sequence& sequence, std::span<const float> logits, size_t worker, TokenInfo& out);
-  bool is_stop(const Request& request, int32_t token) const;
-  void collect_allowed(Sequence& sequence, std::vector<uint32_t>& allowed) const;
-  void collect_banned(const Sequence& sequence, std::vector<int32_t>& ids) const;
+  void begin_choices();
+  bool accept_chosen();
   void accept(Sequence& sequence, TokenInfo& info);
   std::optional<FinishReason> advance_text(Sequence& sequence, int32_t token);
   void end_choices(ActiveRequest& entry, FinishReason reason, const std::string& error);
@@ -100,10 +100,9 @@ struct Engine::State {
   Batch batch;
   StepOutput output;
   Sampler sampler;
-  std::vector<SampleScratch> scratch;          // per worker
-  std::vector<std::vector<int32_t>> banned;    // per worker
-  std::vector<std::vector<uint32_t>> allowed;  // per worker, [ceil(vocab / 32)]
-  Event event;                                 // the one being sent; keeps its memory
+  std::vector<ChoiceScratch> scratch;  // per worker
+  GrammarChoices choices;              // ends before the sequences that it works on
+  Event event;                         // the one being sent; keeps its memory
   EngineStats counts;
   StepCounters step_counters;
   EventTimes::Time now;           // when the step began, or its model was done

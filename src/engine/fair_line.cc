@@ -84,9 +84,8 @@ void FairLine::take(Sequence& sequence) {
   --n_waiting_;
 }
 
-void FairLine::charge(Sequence& sequence, int64_t n_tokens) {
-  sequence.client->served +=
-      static_cast<double>(n_tokens) / static_cast<double>(sequence.owner->request->client_weight);
+void FairLine::charge(Sequence& sequence, double n_tokens) {
+  sequence.client->served += n_tokens / static_cast<double>(sequence.owner->request->client_weight);
 }
 
 void FairLine::leave(Sequence& sequence) { --sequence.client->n_sequences; }

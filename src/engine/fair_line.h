@@ -34,8 +34,8 @@ class FairLine {
   // Takes a sequence out of the line, because it starts or ends.
   void take(Sequence& sequence);
 
-  // Tells that tokens of a sequence are computed.
-  static void charge(Sequence& sequence, int64_t n_tokens);
+  // Tells that tokens of a sequence are computed, or work of that worth done for it.
+  static void charge(Sequence& sequence, double n_tokens);
 
   // A sequence that is not in the line has ended.
   static void leave(Sequence& sequence);

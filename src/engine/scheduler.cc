@@ -105,7 +105,8 @@ const std::vector<Sequence*>& Scheduler::schedule() {
     plan_.push_back(sequence);
     (is_decoding(*sequence) ? n_decoding_rows_ : n_prompt_rows_) += sequence->n_rows;
   }
-  CHECK(!plan_.empty() || (running_.empty() && n_waiting() == 0));
+  CHECK(!plan_.empty() || (running_.empty() && n_waiting() == 0) ||
+        std::ranges::any_of(running_, &Sequence::is_choosing));
   return plan_;
 }
 
@@ -144,7 +145,7 @@ void Scheduler::take_rows(Sequence& sequence, int64_t n_rows) {
   const int64_t end = sequence.n_computed + n_rows;
   const int64_t n_new = std::min(end - sequence.n_charged, n_rows);
   if (n_new <= 0) return;
-  FairLine::charge(sequence, n_new);
+  FairLine::charge(sequence, static_cast<double>(n_new));
   sequence.n_charged = end;
 }
 

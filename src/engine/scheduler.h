@@ -8,7 +8,8 @@
 // started. A sequence that needs a block when none is free takes one from the last of the
 // running ones: that one loses all its blocks, waits at the head of its priority, and goes on from
 // what can still be found of them. The last one itself just sits out the step, holding what it has.
-// So the first in order always gets blocks, and every request ends.
+// So the first in order always gets blocks, and every request ends. One whose next token is still
+// being chosen (grammar_choices.h) has nothing to compute, and sits out as well.
 //
 // A sequence begins with the blocks that hold the beginning of its text already (block_pool.h),
 // but for its last token, which is always computed. Rows of a prompt whose logprobs are wanted need
@@ -42,7 +43,8 @@ class Scheduler {
   void add(Sequence& sequence);
 
   // The sequences of the next step, each with n_rows > 0 and blocks for them. Valid until the next
-  // call; empty when there is nothing to do. May be called again after std::bad_alloc.
+  // call; empty when there is nothing to do, unless a token is chosen. May be called again after
+  // std::bad_alloc.
   const std::vector<Sequence*>& schedule();
 
   // Tells that the rows of a sequence of the plan are computed: whoever has the same text may share

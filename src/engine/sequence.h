@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/block_pool.h"
+#include "engine/grammar_choice.h"
 #include "engine/request.h"
 #include "engine/text_stream.h"
 #include "kernels/attention/attention.h"
@@ -41,16 +42,19 @@ struct Sequence {
   int64_t n_scored = 1;            // prompt tokens whose logprobs were reported; the first has none
   int64_t n_routed = 0;            // tokens whose experts are known
   int64_t n_preemptions = 0;
-  EventTimes::Time scheduled;             // as in EventTimes
-  EventTimes::Time first_token;           // as in EventTimes
-  std::vector<uint16_t> routed_experts;   // as Event::routed_experts, for the next event
-  std::optional<TextStream> text;         // empty without a tokenizer
-  std::optional<GrammarMatcher> grammar;  // of a request with one, from its first sample on
-  std::string failure;                    // why its row of the step has no sample
+  EventTimes::Time scheduled;              // as in EventTimes
+  EventTimes::Time first_token;            // as in EventTimes
+  std::vector<uint16_t> routed_experts;    // as Event::routed_experts, for the next event
+  std::optional<TextStream> text;          // empty without a tokenizer
+  std::unique_ptr<GrammarChoice> grammar;  // of a request with one, from its first sample on
+  std::string failure;                     // why its row of the step has no sample
 
   int64_t n_tokens() const;  // prompt and generated
   int32_t token(int64_t index) const;
   bool samples() const;  // in this step
+  // Whether its next token is being chosen: until it is, its known tokens are all that can be
+  // computed.
+  bool is_choosing() const { return grammar && grammar->pending; }
   // Whether logprobs of its prompt are still to be reported.
   bool scores_prompt() const;
 };
@@ -74,7 +78,7 @@ inline int64_t Sequence::n_tokens() const {
 }
 
 inline bool Sequence::samples() const {
-  return n_computed + n_rows == n_tokens() && owner->request->stop.max_tokens > 0;
+  return n_computed + n_rows == n_tokens() && owner->request->stop.max_tokens > 0 && !is_choosing();
 }
 
 inline bool Sequence::scores_prompt() const {

@@ -80,6 +80,8 @@ class Completion : public std::enable_shared_from_this<Completion> {
   void classify(const std::shared_ptr<Classification>& texts, bool beyond_bound);
   void classify_input(Requests&& requests);
   void answer_classified(const Requests& requests, Classification::Result&& result);
+  void remember(const std::vector<std::vector<std::string>>& keys,
+                const std::vector<ClassifierVerdict>& verdicts);
   void answer_blocked();
   void refuse(const ApiError& error);
   void cancel();

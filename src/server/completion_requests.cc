@@ -4,6 +4,7 @@
 
 #include "server/api_error.h"
 #include "server/prompt_tokens.h"
+#include "server/tool_calls.h"
 
 namespace dbrx {
 namespace {
@@ -28,7 +29,7 @@ std::vector<std::vector<int32_t>> tokenize(const Services& services,
     if (!text) {
       prompts.push_back(std::get<std::vector<int32_t>>(prompt));
     } else if (request.wrap_prompts && services.chat_template) {
-      const std::vector<ChatMessage> messages = {{.role = "user", .content = *text}};
+      const std::vector<ChatMessage> messages = {{.role = "user", .content = escape_marks(*text)}};
       prompts.push_back(chat_tokens(services, messages, /*add_generation_prompt=*/true));
     } else {
       prompts.push_back(text_tokens(services, *text));

@@ -53,24 +53,42 @@ void Completion::classify(const std::shared_ptr<Classification>& texts, bool bey
 
 // Before the engine gets the call. The answer begins with the verdict.
 void Completion::classify_input(Requests&& requests) {
-  auto done = [self = shared_from_this(), requests](Classification::Result&& result) {
+  InputToClassify input = input_to_classify(services_, safety_->classifier, request_, client_->id);
+  Classification::Result known = {
+      .verdicts = std::move(input.known), .blocked = false, .error = {}};
+  for (const ClassifierVerdict& verdict : known.verdicts) known.blocked |= verdict.blocked;
+  if (known.blocked || input.texts.empty()) return answer_classified(requests, std::move(known));
+  std::vector<std::vector<std::string>> keys;
+  for (TextToClassify& text : input.texts) keys.push_back(std::move(text.keys));
+  input_.verdicts = std::move(known.verdicts);
+  auto done = [self = shared_from_this(), requests,
+               keys = std::move(keys)](Classification::Result&& result) {
     self->services_.workers.post(self->client_->id,
-                                 [self, requests, result = std::move(result)]() mutable {
+                                 [self, requests, keys, result = std::move(result)]() mutable {
+                                   self->remember(keys, result.verdicts);
                                    self->answer_classified(requests, std::move(result));
                                  });
   };
-  const auto texts = std::make_shared<Classification>(services_, safety_->classifier,
-                                                      input_to_classify(services_, request_),
-                                                      std::move(done), lose());
-  if (texts->is_empty()) return answer_classified(requests, {});
-  classify(texts, /*beyond_bound=*/false);
+  classify(std::make_shared<Classification>(services_, safety_->classifier, *client_, input.texts,
+                                            std::move(done), lose()),
+           /*beyond_bound=*/false);
+}
+
+// Of each text that was asked about, what it consists of, as far as the verdict tells of that: of
+// several texts that were blocked together one is good perhaps.
+void Completion::remember(const std::vector<std::vector<std::string>>& keys,
+                          const std::vector<ClassifierVerdict>& verdicts) {
+  for (size_t i = 0; i < verdicts.size(); ++i) {
+    if (verdicts[i].blocked && keys[i].size() > 1) continue;
+    for (const std::string& key : keys[i]) safety_->classifier.known->keep(key, verdicts[i]);
+  }
 }
 
 // On a text worker: start() goes on.
 void Completion::answer_classified(const Requests& requests, Classification::Result&& result) {
   go_on([&] {
     if (!result.error.empty()) throw classifier_failed(head_.id, result.error);
-    input_.verdicts = std::move(result.verdicts);
+    std::move(result.verdicts.begin(), result.verdicts.end(), std::back_inserter(input_.verdicts));
     input_.blocked = result.blocked;
     input_.blocked ? answer_blocked() : submit(requests);
   });
@@ -110,7 +128,7 @@ void Completion::classify_output(int32_t index, const std::string& text) {
       });
     };
     classify(std::make_shared<Classification>(
-                 services_, safety_->classifier,
+                 services_, safety_->classifier, *client_,
                  std::vector<TextToClassify>{{{.of_output = true}, text}}, std::move(done), lose()),
              /*beyond_bound=*/true);
   } catch (...) {
@@ -128,6 +146,7 @@ void Completion::answer_held(int32_t index, Classification::Result&& result) {
     Choice& choice = choices_[static_cast<size_t>(index)];
     choice.verdicts = std::move(result.verdicts);
     Event held = std::move(*choice.held);
+    remember({{KnownVerdicts::key(client_->id, held.text)}}, choice.verdicts);
     if (result.blocked) {
       held.text = kSafetyRefusal;
       held.finish = FinishReason::stop;

@@ -268,12 +268,58 @@ TEST(Completion, HearsOfAVerdictThatCouldNotBeHandedOn) {
       .classifier = std::make_shared<SafetyClassifier>(classifier), .grammar = {}, .window = 100};
   int n_lost = 0;
   const auto texts = std::make_shared<Classification>(
-      rig.services, ready, std::vector<TextToClassify>{{{}, "x"}},
+      rig.services, ready, Identity(), std::vector<TextToClassify>{{{}, "x"}},
       [](Classification::Result&&) { throw std::bad_alloc(); }, [&] { ++n_lost; });
   ASSERT_EQ(texts->start(/*beyond_bound=*/false), SubmitResult::ok);
   while (rig.engine.step()) {
   }
   EXPECT_EQ(n_lost, 1);
+}
+
+// However a client tells the story, no text of it passes unasked, and none is asked about twice.
+TEST(InputToClassify, IsAllThatWasNotSeen) {
+  Rig rig;
+  const ReadyClassifier ready;
+  CompletionRequest request;
+  request.messages = {{.role = "system", .content = "rules"},
+                      {.role = "user", .content = "bad"},
+                      {.role = "assistant", .content = "ok"},
+                      {.role = "user", .content = ""},
+                      {.role = "user", .content = "go on"},
+                      {.role = "assistant", .content = "a call"},
+                      {.role = "user", .content = "<tool_response>result</tool_response>"}};
+  InputToClassify input = input_to_classify(rig.services, ready, request, 1);
+  ASSERT_EQ(input.texts.size(), 2U);
+  EXPECT_EQ(input.texts[0].text, "go on");
+  EXPECT_EQ(input.texts[0].place.text, 4U);
+  EXPECT_EQ(input.texts[1].text,
+            "rules\n\nbad\n\nok\n\na call\n\n<tool_response>result</tool_response>");
+  EXPECT_EQ(input.texts[1].keys.size(), 5U);
+  EXPECT_TRUE(input.known.empty());
+
+  for (const TextToClassify& text : input.texts) {
+    for (const std::string& key : text.keys) {
+      ready.known->keep(key, {.label = "good"});
+    }
+  }
+  request.messages.push_back({.role = "user", .content = "more"});
+  input = input_to_classify(rig.services, ready, request, 1);
+  ASSERT_EQ(input.texts.size(), 1U);
+  EXPECT_EQ(input.texts[0].text, "more");
+  request.messages.pop_back();
+  input = input_to_classify(rig.services, ready, request, 1);
+  EXPECT_TRUE(input.texts.empty());
+  ASSERT_EQ(input.known.size(), 1U);
+  EXPECT_EQ(input.known[0].text, 4U);
+  EXPECT_EQ(input.known[0].label, "good");
+  EXPECT_EQ(input_to_classify(rig.services, ready, request, 2).texts.size(),
+            2U);  // of another client
+
+  ready.known->keep(KnownVerdicts::key(1, "bad"), {.blocked = true});
+  input = input_to_classify(rig.services, ready, request, 1);
+  ASSERT_EQ(input.known.size(), 2U);
+  EXPECT_EQ(input.known[0].text, 1U);
+  EXPECT_TRUE(input.known[0].blocked);
 }
 
 TEST(Completion, EndsWhenTheEngineIsStalledAndElseWaits) {

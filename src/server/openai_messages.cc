@@ -113,9 +113,10 @@ std::vector<ToolCall> parse_calls(const JsonFields& message, std::vector<std::st
 }  // namespace
 
 void Conversation::add(ChatMessage message, std::vector<ToolCall> calls) {
+  if (message.role != "assistant") message.content = escape_marks(std::move(message.content));
   for (const ToolCall& call : calls) {
     if (!message.content.empty()) message.content.push_back('\n');
-    message.content += call_text(call.name, call.arguments);
+    message.content += call_text(call.name, escape_marks_of_json(call.arguments));
   }
   write_results();
   messages_.push_back(std::move(message));
@@ -134,7 +135,8 @@ void Conversation::add_result(const std::string& call_id, const std::string& con
     throw ApiError(400, param + ": there is a result of the call with this id already", param,
                    "invalid_value");
   }
-  results_[found->second.index] = std::string(kResultBegin).append(content).append(kResultEnd);
+  results_[found->second.index] =
+      std::string(kResultBegin).append(escape_marks(content)).append(kResultEnd);
 }
 
 // One message of the user, in the order of the calls.
@@ -148,7 +150,7 @@ void Conversation::write_results() {
 
 void Conversation::add_to_results(const std::string& text) {
   write_results();
-  messages_.back().content += "\n" + text;
+  messages_.back().content += "\n" + escape_marks(text);
 }
 
 std::vector<ChatMessage> Conversation::take() {

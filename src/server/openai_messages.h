@@ -17,7 +17,8 @@ namespace dbrx {
 
 // The turns that a chat template knows: calls of functions are text of the assistant, and the
 // results of one answer's calls are one message of the user, in the order of the calls
-// (docs/api.md, "Function calls").
+// (docs/api.md, "Function calls"). No text that a client sends becomes a call or a result by what
+// it says, but for what it says that the assistant said.
 class Conversation {
  public:
   // arguments of calls: as prompt_json writes them.

@@ -131,15 +131,14 @@ std::shared_ptr<Request> make_request(const Services& services, const ReadyClass
   return request;
 }
 
-// Where the last text of the user's own begins what is new: after it stand results of functions,
-// and what a client says that the model said. Without any, everything is.
-size_t newest_turn(const std::vector<ChatMessage>& messages) {
+// The user's own last text, not results of functions; messages.size() when there is none.
+size_t newest_text(const std::vector<ChatMessage>& messages) {
   for (size_t i = messages.size(); i-- > 0;) {
     const ChatMessage& message = messages[i];
     const bool is_own = message.role == "user" && !message.content.starts_with(kResultBegin);
     if (is_own && !message.content.empty()) return i;
   }
-  return 0;
+  return messages.size();
 }
 
 }  // namespace
@@ -197,27 +196,44 @@ std::vector<std::pair<size_t, size_t>> text_windows(std::string_view text, size_
   return windows;
 }
 
-std::vector<TextToClassify> input_to_classify(const Services& services,
-                                              const CompletionRequest& request) {
-  std::vector<TextToClassify> texts;
-  const auto& messages = request.messages;
-  for (size_t i = newest_turn(messages); i < messages.size(); ++i) {
-    texts.push_back({{.text = i}, messages[i].content});
+InputToClassify input_to_classify(const Services& services, const ReadyClassifier& classifier,
+                                  const CompletionRequest& request, uint64_t client) {
+  InputToClassify input;
+  TextToClassify others;
+  const auto add = [&](const ClassifierVerdict& place, const std::string& text, bool by_itself) {
+    if (text.empty()) return;
+    std::string key = KnownVerdicts::key(client, text);
+    if (std::optional<ClassifierVerdict> known = classifier.known->find(key)) {
+      known->text = place.text;
+      known->in_prompt = place.in_prompt;
+      if (by_itself || known->blocked) input.known.push_back(std::move(*known));
+    } else if (by_itself) {
+      input.texts.push_back({place, text, {std::move(key)}});
+    } else {
+      if (others.keys.empty()) others.place = place;
+      others.text += (others.keys.empty() ? "" : "\n\n") + text;
+      others.keys.push_back(std::move(key));
+    }
+  };
+  const size_t newest = newest_text(request.messages);
+  for (size_t i = 0; i < request.messages.size(); ++i) {
+    add({.text = i}, request.messages[i].content, i == newest);
   }
   for (size_t i = 0; i < request.prompts.size(); ++i) {
     const auto* text = std::get_if<std::string>(&request.prompts[i]);
-    texts.push_back(
-        {{.text = i, .in_prompt = true},
-         text ? *text
-              : services.tokenizer.decode(std::get<std::vector<int32_t>>(request.prompts[i]),
-                                          /*skip_special=*/false)});
+    add({.text = i, .in_prompt = true},
+        text ? *text
+             : services.tokenizer.decode(std::get<std::vector<int32_t>>(request.prompts[i]),
+                                         /*skip_special=*/false),
+        /*by_itself=*/true);
   }
-  return texts;
+  if (!others.keys.empty()) input.texts.push_back(std::move(others));
+  return input;
 }
 
 Classification::Classification(const Services& services, const ReadyClassifier& classifier,
-                               const std::vector<TextToClassify>& texts, Done done,
-                               std::function<void()> lost)
+                               const Identity& client, const std::vector<TextToClassify>& texts,
+                               Done done, std::function<void()> lost)
     : engine_(services.engine),
       classifier_(classifier.classifier),
       done_(std::move(done)),
@@ -230,6 +246,8 @@ Classification::Classification(const Services& services, const ReadyClassifier& 
       Window window{text.place,
                     make_request(services, classifier,
                                  std::string_view(text.text).substr(begin, end - begin))};
+      window.request->client = client.id;
+      window.request->client_weight = client.weight;
       window.verdict.classifier = classifier_->name;
       window.verdict.begin = begin;
       window.verdict.end = end;

@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "server/identity.h"
+#include "server/known_verdicts.h"
 #include "server/safety_report.h"
 
 namespace dbrx {
@@ -39,6 +41,8 @@ struct ReadyClassifier {
   std::shared_ptr<const SafetyClassifier> classifier;  // null: there is none
   std::shared_ptr<const Grammar> grammar;              // of its labels
   size_t window = 0;                                   // bytes of a text that fit the context
+  // What it has said of texts lately; of another classifier that says nothing.
+  std::shared_ptr<KnownVerdicts> known = std::make_shared<KnownVerdicts>();
 
   bool asks_of_input() const { return classifier && classifier->input; }
   bool asks_of_output() const { return classifier && classifier->output; }
@@ -57,11 +61,19 @@ std::vector<std::pair<size_t, size_t>> text_windows(std::string_view text, size_
 struct TextToClassify {
   ClassifierVerdict place;
   std::string text;
+  std::vector<std::string> keys = {};  // of what it consists of (KnownVerdicts)
 };
 
-// What is asked about a call before it runs: its newest turn, and each prompt.
-std::vector<TextToClassify> input_to_classify(const Services& services,
-                                              const CompletionRequest& request);
+// A call before it runs.
+struct InputToClassify {
+  std::vector<TextToClassify> texts;     // that have to be asked about
+  std::vector<ClassifierVerdict> known;  // of its newest text, and those that block
+};
+
+// Each prompt and the user's newest text are asked about by themselves, and all other messages as
+// one text, unless the verdict is known: a client may write anything into any of them.
+InputToClassify input_to_classify(const Services& services, const ReadyClassifier& classifier,
+                                  const CompletionRequest& request, uint64_t client);
 
 // Texts on their way through the classifier: one window after the other, until one blocks.
 class Classification : public std::enable_shared_from_this<Classification> {
@@ -75,10 +87,12 @@ class Classification : public std::enable_shared_from_this<Classification> {
   // Called once, by the engine's thread; must not block.
   using Done = std::function<void(Result&&)>;
 
-  // Tokenizes: for text workers. Throws Error or ApiError. `lost` is called instead of `done` when
-  // memory was too short for it: Request::lost.
+  // Tokenizes: for text workers. Throws Error or ApiError. The questions have the client's place in
+  // the queue, and are its share. `lost` is called instead of `done` when memory was too short for
+  // it: Request::lost.
   Classification(const Services& services, const ReadyClassifier& classifier,
-                 const std::vector<TextToClassify>& texts, Done done, std::function<void()> lost);
+                 const Identity& client, const std::vector<TextToClassify>& texts, Done done,
+                 std::function<void()> lost);
 
   // Nothing to ask: start() is not for it.
   bool is_empty() const { return windows_.empty(); }

@@ -222,6 +222,54 @@ TEST(SafetyClassifier, ChatsOfEveryDialectAreAskedAbout) {
   EXPECT_EQ(text_at(body, "/safety_report/classifier/0/label"), "abc");
 }
 
+TEST(SafetyClassifier, ATextIsAskedAboutOnce) {
+  FakeServer server(with_classifier(""));
+  const auto n_tokens = [&](const std::string& prompt) {
+    EXPECT_TRUE(server.becomes_idle());
+    const int64_t before = server.stats().prompt_tokens;
+    const json::value body =
+        completion(server, R"("prompt": ")" + prompt + R"(", "max_tokens": 1)");
+    EXPECT_TRUE(server.becomes_idle());
+    EXPECT_NE(text_at(body, "/choices/0/safety_report/classifier/0/label"), "(absent)") << body;
+    return server.stats().prompt_tokens - before;
+  };
+  EXPECT_EQ(n_tokens("eee"), 3 + 3 + 1);  // the question, the answer, the question about that
+  EXPECT_EQ(n_tokens("eee"), 3 + 1);
+  EXPECT_EQ(n_tokens("eea"), 3);  // blocked
+  EXPECT_EQ(n_tokens("eea"), 0);
+}
+
+TEST(SafetyClassifier, ItsQuestionsHaveTheirClientsPlaceInTheQueue) {
+  FakeServer::Setup setup = with_classifier(R"(, "output": false)");
+  for (const char* name : {"flood", "polite"}) {
+    Identity identity;
+    identity.name = name;
+    identity.scopes = {Scope::infer};
+    setup.server.keys.add(std::string(name) + "-key", identity);
+  }
+  setup.engine.max_sequences = 1;
+  setup.engine.max_queued_requests = 2;
+  FakeServer server(std::move(setup));
+  server.hang = true;
+  std::vector<std::unique_ptr<TestClient>> clients;
+  const auto ask = [&](const std::string& key, const std::string& prompt) {
+    clients.push_back(std::make_unique<TestClient>(server.port));
+    clients.back()->send_request("POST", "/v1/completions",
+                                 R"({"prompt": ")" + prompt + R"(", "max_tokens": 1})",
+                                 "x-api-key: " + key + "-key\r\n");
+  };
+  ask("flood", "e");
+  ASSERT_TRUE(server.becomes_busy());
+  ask("flood", "f");
+  ASSERT_TRUE(becomes_true([&] { return server.stats().waiting == 1; }));
+  ask("flood", "g");
+  EXPECT_EQ(clients.back()->read_answer().status, 429);
+  ask("polite", "h");
+  EXPECT_TRUE(becomes_true([&] { return server.stats().waiting == 2; }));
+  server.hang = false;
+  EXPECT_EQ(clients.back()->read_answer().status, 200);
+}
+
 TEST(SafetyClassifier, AnErrorOfItLetsNothingThrough) {
   FakeServer server(with_classifier(""));
   server.fail_next_step = true;

@@ -21,7 +21,25 @@ size_t n_begun(std::string_view text, std::string_view mark) {
   return n;
 }
 
+std::string replace_less(std::string text, std::string_view less) {
+  for (size_t at = 0; (at = text.find('<', at)) != std::string::npos; ++at) {
+    const std::string_view rest = std::string_view(text).substr(at);
+    for (const std::string_view mark : {kCallBegin, kCallEnd, kResultBegin, kResultEnd}) {
+      if (!rest.starts_with(mark)) continue;
+      text.replace(at, 1, less);
+      break;
+    }
+  }
+  return text;
+}
+
 }  // namespace
+
+std::string escape_marks(std::string text) { return replace_less(std::move(text), "&lt;"); }
+
+std::string escape_marks_of_json(std::string text) {
+  return replace_less(std::move(text), "\\u003c");
+}
 
 std::string call_text(std::string_view name, std::string_view arguments) {
   std::string text(kCallBegin);

@@ -16,6 +16,13 @@ constexpr std::string_view kCallEnd = "</tool_call>";
 constexpr std::string_view kResultBegin = "<tool_response>";
 constexpr std::string_view kResultEnd = "</tool_response>";
 
+// The text with "&lt;" in place of the "<" of each of these four, which would make it a call or a
+// result: so they stand in what clients send as texts.
+std::string escape_marks(std::string text);
+
+// The same of JSON text, which stays the same value: with "\u003c".
+std::string escape_marks_of_json(std::string text);
+
 struct ToolCall {
   std::string id = {};
   std::string name = {};

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "server/api_error.h"
+#include "server/tool_calls.h"
 
 namespace dbrx {
 namespace json = boost::json;
@@ -28,7 +29,7 @@ std::string system_text(const std::vector<Tool>& tools) {
     object["name"] = tool.name;
     if (tool.description) object["description"] = *tool.description;
     object["parameters"] = tool.parameters;
-    text += prompt_json(object) + "\n";
+    text += escape_marks_of_json(prompt_json(object)) + "\n";
   }
   return text + "</tools>";
 }

@@ -1,8 +1,7 @@
 #include "text/grammar.h"
 
-#include <ctime>
-
 #include "base/error.h"
+#include "base/thread_clock.h"
 #include "text/rust_api.h"
 
 namespace dbrx {
@@ -39,12 +38,6 @@ const char* kind_name(GrammarKind kind) {
 
 std::string key_of(GrammarKind kind, std::string_view source) {
   return std::string(kind_name(kind)).append(1, '\0').append(source);
-}
-
-double thread_seconds() {
-  timespec time = {};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
 constexpr const char* kTooSlow =
