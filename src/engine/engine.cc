@@ -93,9 +93,6 @@ Engine::State::State(Context& context_in, Model& model_in, const Tokenizer* toke
   const auto n_workers = static_cast<size_t>(context.pool.n_threads());
   scratch.reserve(n_workers);
   for (size_t i = 0; i < n_workers; ++i) scratch.emplace_back(model.config().vocab_size);
-  banned.resize(n_workers);
-  const auto n_words = static_cast<size_t>((model.config().vocab_size + 31) / 32);
-  allowed.assign(n_workers, std::vector<uint32_t>(n_words));
   publish();
 }
 
