@@ -33,6 +33,8 @@ class DbrxServer:
             self.process.wait()
             self._reader.join()
             raise RuntimeError(f"no URL was printed; the log:\n{''.join(self.log)}")
+        # Where the page is; behind the # the token of who started a server without keys.
+        self.token = self.process.stdout.readline().partition("#token=")[2].strip()
         self.port = int(self.url.rsplit(":", 1)[1])
 
     def _read_log(self):

@@ -28,12 +28,13 @@ export async function startServer(port = 0, ...flags) {
   child.on("exit", () => running.delete(child));
   const log = [];
   createInterface({ input: child.stderr }).on("line", (line) => log.push(line));
-  let url;
+  let url, page; // the latter with the token of who started a server without keys
   for await (const line of createInterface({ input: child.stdout })) {
-    url = line.match(/http:\/\/127\.0\.0\.1:\d+/)?.[0];
-    if (url) break;
+    url ??= line.match(/http:\/\/127\.0\.0\.1:\d+/)?.[0];
+    page = line.match(/^page: (.+)$/)?.[1];
+    if (page) break;
   }
-  assert.ok(url, `the server printed no URL; its log:\n${log.join("\n")}`);
+  assert.ok(url && page, `the server printed no URL; its log:\n${log.join("\n")}`);
   // Its exit status; null for one that was killed.
   const end = async (signal) => {
     if (child.exitCode === null && child.signalCode === null) {
@@ -42,5 +43,5 @@ export async function startServer(port = 0, ...flags) {
     }
     return child.exitCode;
   };
-  return { url, port: Number(new URL(url).port), log, stop: () => end("SIGTERM"), kill: () => end("SIGKILL") };
+  return { url, page, port: Number(new URL(url).port), log, stop: () => end("SIGTERM"), kill: () => end("SIGKILL") };
 }

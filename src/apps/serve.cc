@@ -24,6 +24,7 @@
 #include "apps/serve_flags.h"
 #include "base/error.h"
 #include "kernels/roof/roof.h"
+#include "server/http_text.h"
 #include "server/server.h"
 #include "server/service_manager.h"
 #include "tensor/background_verify.h"
@@ -40,7 +41,8 @@ std::string directory_name(const std::string& model_dir) {
   return path.filename().string();
 }
 
-// Logs go to stderr; stdout has the two lines that a person or a script waits for.
+// Logs go to stderr; stdout has the lines that a person or a script waits for. The token stands
+// behind a #: what does is in no request, and so in no log of a proxy.
 void print_welcome(const ServerOptions& options, uint16_t port, bool has_chat_template) {
   const char* key = options.has_keys() ? "-H 'Authorization: Bearer YOUR_KEY' " : "";
   const std::string host = options.host == "0.0.0.0" || options.host == "::" ? "127.0.0.1"
@@ -49,6 +51,8 @@ void print_welcome(const ServerOptions& options, uint16_t port, bool has_chat_te
   const std::string scheme = options.tls.certificate.empty() ? "http://" : "https://";
   const std::string url = scheme + host + ":" + std::to_string(port);
   std::printf("dbrx serves %s at %s\n", options.model_names.front().c_str(), url.c_str());
+  const std::string token = options.has_keys() ? "" : "#token=" + options.start_token;
+  std::printf("page: %s/%s\n", url.c_str(), token.c_str());
   if (has_chat_template) {
     std::printf(
         "try: curl -N %s/v1/chat/completions %s-H 'Content-Type: application/json' -d "
@@ -66,7 +70,7 @@ void print_welcome(const ServerOptions& options, uint16_t port, bool has_chat_te
 
 // Every connection is a file descriptor, and a shell's usual limit is 1024 of them.
 void raise_descriptor_limit(int64_t max_connections) {
-  constexpr rlim_t kOtherFiles = 128;  // weights, logs, libraries
+  constexpr rlim_t kOtherFiles = 192;  // spare connections, weights, logs, libraries
   const rlim_t wanted = static_cast<rlim_t>(max_connections) + kOtherFiles;
   rlimit limit = {};
   getrlimit(RLIMIT_NOFILE, &limit);
@@ -185,7 +189,7 @@ int serve(ServeFlags& flags) {
   const bool has_chat_template = loaded.chat_template.has_value();
   Server server(options, *loaded.engine, *loaded.tokenizer, std::move(loaded.chat_template));
   server.listen(port);
-  if (!options.anonymous.contains(Scope::admin) && !options.has_keys()) {
+  if (flags.no_keys && !is_loopback_name(options.host)) {
     spdlog::warn(
         "listening on {} without keys (--no-keys): everybody who reaches this machine can use the "
         "model",

@@ -18,6 +18,53 @@
 namespace dbrx {
 namespace {
 
+void add_limit_flags(CLI::App& app, ServeFlags& flags) {
+  ServerOptions& server = flags.server;
+  const auto add_bytes = [&](const char* name, size_t& value, size_t least, const char* about) {
+    return app.add_option(name, value, about)->check(CLI::Range(least, size_t{1} << 40));
+  };
+  add_bytes("--header-limit", server.header_limit, 1024, "largest head of a request, in bytes")
+      ->check(CLI::Range(1024, 1 << 24))
+      ->capture_default_str();
+  add_bytes("--body-limit", server.body_limit, 1024, "largest request body, in bytes")
+      ->capture_default_str();
+  add_bytes("--max-body-memory", server.body_memory, 2048,
+            "bytes that all request bodies together may take until they are read, one client's "
+            "half of it (default: 16 times --body-limit)");
+  add_bytes("--stream-buffer", server.stream_buffer_limit, 4096,
+            "unsent bytes of a stream from which on its client is given up")
+      ->capture_default_str();
+  app.add_option("--max-connections", server.max_connections)
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  app.add_option("--max-connections-per-peer", server.max_connections_per_peer,
+                 "from one address, behind a proxy its own; 0: no bound (default: half of "
+                 "--max-connections, but no bound for this machine)")
+      ->check(CLI::Range(0, 1 << 20));
+  app.add_option("--text-workers", server.n_text_workers,
+                 "threads that read requests: JSON, templates, tokens, filters")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+}
+
+void add_time_flags(CLI::App& app, ServeFlags& flags) {
+  const auto add = [&](const char* name, double& seconds, double least, const char* about) {
+    app.add_option(name, seconds, about)->check(CLI::Range(least, 86400.0))->capture_default_str();
+  };
+  add("--timeout-keep-alive", flags.keep_alive_seconds, 0.1,
+      "seconds after which a connection without a request is closed");
+  add("--request-timeout", flags.request_seconds, 0.1,
+      "seconds that a request gets to arrive, its body included");
+  add("--write-timeout", flags.write_seconds, 0.1,
+      "seconds after which a client that reads nothing is given up");
+  add("--ping-interval", flags.ping_seconds, 0.1,
+      "seconds between signs of life of silent streams");
+  add("--shutdown-timeout", flags.shutdown_seconds, 0,
+      "seconds that answers in progress get after SIGTERM");
+  add("--stall-timeout", flags.stall_seconds, 0.1,
+      "seconds without progress after which the engine counts as stalled (/readyz)");
+}
+
 void add_network_flags(CLI::App& app, ServeFlags& flags) {
   ServerOptions& server = flags.server;
   app.add_option("--host", server.host, "address to listen on")->capture_default_str();
@@ -36,26 +83,8 @@ void add_network_flags(CLI::App& app, ServeFlags& flags) {
                  "addresses or networks (10.0.0.0/8) of proxies whose X-Forwarded-For says who the "
                  "client is, for the log; * for all (may be given again)")
       ->delimiter(',');
-  app.add_option("--body-limit", server.body_limit, "largest request body, in bytes")
-      ->check(CLI::Range(size_t{1024}, size_t{1} << 34))
-      ->capture_default_str();
-  app.add_option("--max-connections", server.max_connections)
-      ->check(CLI::Range(1, 1 << 20))
-      ->capture_default_str();
-  app.add_option(
-         "--shutdown-delay", flags.shutdown_delay_seconds,
-         "seconds after SIGTERM in which requests are still taken while /readyz says no, so "
-         "that balancers send them elsewhere first")
-      ->check(CLI::Range(0.0, 86400.0))
-      ->capture_default_str();
-  app.add_option("--shutdown-timeout", flags.shutdown_seconds,
-                 "seconds that answers in progress get after SIGTERM (and the delay)")
-      ->check(CLI::Range(0.0, 86400.0))
-      ->capture_default_str();
-  app.add_option("--stall-timeout", flags.stall_seconds,
-                 "seconds without progress after which the engine counts as stalled (/readyz)")
-      ->check(CLI::Range(0.1, 86400.0))
-      ->capture_default_str();
+  add_limit_flags(app, flags);
+  add_time_flags(app, flags);
 }
 
 void add_key_flags(CLI::App& app, ServeFlags& flags) {
@@ -308,7 +337,7 @@ void complete_options(ServeFlags& flags) {
            options.keys);
   check_variables(flags);
   check_keys(flags);
-  if (!is_loopback_name(options.host)) options.anonymous.erase(Scope::admin);
+  if (!options.has_keys()) options.start_token = make_key();
   for (const std::string& origin : flags.allowed_origins) options.origins.add(origin);
   for (const std::string& proxy : flags.trusted_proxies) {
     options.access_log.trusted_proxies.add(proxy);
@@ -317,6 +346,15 @@ void complete_options(ServeFlags& flags) {
   options.safety = make_safety_policy(flags.safety);
   options.service = ServiceManager::from_environment();
   options.shutdown_delay = milliseconds(flags.shutdown_delay_seconds);
+  if (options.body_memory > 0 && options.body_memory < 2 * options.body_limit) {
+    throw Error(Code::invalid_argument, "--max-body-memory must be at least twice --body-limit (" +
+                                            std::to_string(options.body_limit) +
+                                            "): one client may have half of it");
+  }
+  options.idle_timeout = milliseconds(flags.keep_alive_seconds);
+  options.request_timeout = milliseconds(flags.request_seconds);
+  options.write_timeout = milliseconds(flags.write_seconds);
+  options.ping_interval = milliseconds(flags.ping_seconds);
   options.shutdown_timeout = milliseconds(flags.shutdown_seconds);
   options.stall_timeout = milliseconds(flags.stall_seconds);
   TelemetryOptions& telemetry = options.telemetry;

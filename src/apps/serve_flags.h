@@ -25,6 +25,10 @@ struct ServeFlags {
   bool no_access_log = false;
   std::vector<std::string> trusted_proxies;
   double shutdown_delay_seconds = 0;
+  double keep_alive_seconds = 120;
+  double request_seconds = 60;
+  double write_seconds = 30;
+  double ping_seconds = 15;
   double shutdown_seconds = 30;
   double stall_seconds = 300;
   bool no_records = false;

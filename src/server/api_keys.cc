@@ -1,6 +1,7 @@
 #include "server/api_keys.h"
 
 #include <openssl/crypto.h>
+#include <openssl/rand.h>
 #include <openssl/sha.h>
 
 #include <algorithm>
@@ -42,6 +43,19 @@ std::string_view scope_name(Scope scope) {
   return "";
 }
 
+std::string make_key() {
+  std::array<unsigned char, 24> bytes;
+  if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1) {
+    throw Error(Code::unavailable, "the system gives no random bytes to make a key of");
+  }
+  std::string key;
+  for (const unsigned char byte : bytes) {
+    key.push_back("0123456789abcdef"[byte >> 4]);
+    key.push_back("0123456789abcdef"[byte & 15]);
+  }
+  return key;
+}
+
 ApiKeys::Digest ApiKeys::digest(std::string_view key) {
   Digest digest;
   SHA256(reinterpret_cast<const unsigned char*>(key.data()), key.size(), digest.data());
@@ -70,8 +84,10 @@ void ApiKeys::add(const Digest& digest_in, Identity client) {
                                             "\" is there twice, first as that of \"" +
                                             entry.identity->name + "\"");
   }
-  const Digest of_name = digest(client.name);
-  std::memcpy(&client.id, of_name.data(), sizeof(client.id));
+  if (!client.name.empty()) {
+    const Digest of_name = digest(client.name);
+    std::memcpy(&client.id, of_name.data(), sizeof(client.id));
+  }
   entries_.push_back({digest_in, std::make_shared<const Identity>(std::move(client))});
 }
 

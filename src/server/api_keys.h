@@ -14,12 +14,17 @@
 
 namespace dbrx {
 
+// A key that nobody can guess: 24 random bytes in hexadecimal. Throws Error where the system gives
+// none.
+std::string make_key();
+
 class ApiKeys {
  public:
   using Digest = std::array<uint8_t, 32>;
 
-  // A client may have several keys. Its id is made of its name here. Throws Error for a key that no
-  // header could carry (empty, or not printable ASCII), and for one that is there already.
+  // A client may have several keys. Its id is made of its name here; one without a name has id 0.
+  // Throws Error for a key that no header could carry (empty, or not printable ASCII), and for one
+  // that is there already.
   void add(std::string_view key, Identity client);
   void add(const Digest& digest, Identity client);
 

@@ -38,6 +38,7 @@ class FakeReply : public Reply {
   }
   void on_abort(std::function<void()>) override {}
   bool is_open() const override { return !gone && phase != Phase::complete; }
+  void release_body() override {}
   void note(std::string, int64_t) override {}
   void post(std::function<void()> task) override {
     if (no_memory) throw std::bad_alloc();

@@ -23,6 +23,7 @@
 namespace dbrx {
 
 constexpr int32_t kTestVocab = 310;
+constexpr const char* kTestToken = "start-token";
 inline const int32_t kImEnd = tiny::added_id(3);
 
 inline ChatTemplate test_template() {
@@ -60,6 +61,7 @@ class FakeServer {
     options.handle_signals = false;
     options.version = "1.2.3";
     options.trial_program = "/proc/self/exe";
+    options.start_token = kTestToken;
     options.system_fingerprint = "fp_test";
     if (options.model_names.empty()) options.model_names = {"alphabet", "org/alpha-2"};
     std::optional<ChatTemplate> chat_template;

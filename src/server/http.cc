@@ -3,7 +3,6 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -13,12 +12,10 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/asio/write.hpp>
 #include <ctime>
 #include <utility>
 
 #include "base/error.h"
-#include "server/api_error.h"
 #include "server/bound_port.h"
 #include "server/http_connection.h"
 #include "server/tls_stream.h"
@@ -46,10 +43,13 @@ double seconds(std::chrono::milliseconds time) {
 
 struct HttpServer::State {
   State(HttpOptions options, HttpHandler handler)
-      : acceptor(io), signals(io), hangup(io), ticker(io), shutdown(io) {
-    hub.options = std::move(options);
+      : hub(std::move(options), std::move(handler)),
+        acceptor(io),
+        signals(io),
+        hangup(io),
+        ticker(io),
+        shutdown(io) {
     if (!hub.options.tls.certificate.empty()) use_certificate(make_tls_context(hub.options.tls));
-    hub.handler = std::move(handler);
     hub.gate = std::make_shared<IoGate>(io);
     hub.on_closed = [this] { finish_when_empty(); };
   }
@@ -57,7 +57,6 @@ struct HttpServer::State {
   asio::awaitable<void> accept_loop();
   asio::awaitable<void> tick_loop();
   void admit(tcp::socket socket);
-  asio::awaitable<void> turn_away(tcp::socket socket);
   void wait_for_signal();
   void wait_for_hangup();
   void use_certificate(std::shared_ptr<asio::ssl::context> context);
@@ -67,8 +66,8 @@ struct HttpServer::State {
   void ask_all_to_finish();
   void finish_when_empty();
 
+  ConnectionHub hub;  // first: connections may live until io ends
   asio::io_context io{1};
-  ConnectionHub hub;
   tcp::acceptor acceptor;
   asio::signal_set signals;
   asio::signal_set hangup;
@@ -79,7 +78,6 @@ struct HttpServer::State {
   std::function<void()> on_leaving;
   std::atomic<int64_t> certificate_expires{0};  // with TLS
   bool ending = false;  // only connections that began while draining are left
-  int64_t being_turned_away = 0;
 };
 
 HttpServer::HttpServer(HttpOptions options, HttpHandler handler)
@@ -139,6 +137,13 @@ bool HttpServer::is_leaving() const { return state_->hub.leaving; }
 
 void HttpServer::post(std::function<void()> task) { state_->hub.gate->post(std::move(task)); }
 
+HttpSample HttpServer::sample() const {
+  HttpSample sample = state_->hub.places.sample();
+  sample.body_bytes = state_->hub.bodies->n_taken();
+  sample.bodies_refused = state_->hub.bodies->n_refused();
+  return sample;
+}
+
 void HttpServer::each_second(std::function<void()> task) { state_->each_second = std::move(task); }
 
 void HttpServer::on_hangup(std::function<void()> task) { state_->on_hangup = std::move(task); }
@@ -151,12 +156,9 @@ std::function<void()> HttpServer::read_certificate() const {
   };
 }
 
-HttpServer::TlsState HttpServer::tls_state() const {
-  TlsState tls;
-  if (state_->hub.options.tls.certificate.empty()) return tls;
-  tls.certificate_expiry = state_->certificate_expires;
-  tls.handshake_failures = state_->hub.handshake_failures;
-  return tls;
+std::optional<int64_t> HttpServer::certificate_expiry() const {
+  if (state_->hub.options.tls.certificate.empty()) return std::nullopt;
+  return state_->certificate_expires;
 }
 
 asio::awaitable<void> HttpServer::State::accept_loop() {
@@ -184,6 +186,8 @@ asio::awaitable<void> HttpServer::State::accept_loop() {
 asio::awaitable<void> HttpServer::State::tick_loop() {
   while (acceptor.is_open()) {
     try {
+      const std::string news = hub.places.news();
+      if (!news.empty()) spdlog::warn("connections: {}", news);
       if (each_second) each_second();
     } catch (const std::exception& e) {  // out of memory costs one look, not all later ones
       spdlog::error("the look of each second: {}", e.what());
@@ -194,35 +198,11 @@ asio::awaitable<void> HttpServer::State::tick_loop() {
 }
 
 void HttpServer::State::admit(tcp::socket socket) {
-  if (static_cast<int64_t>(hub.open.size()) < hub.options.max_connections) {
-    std::make_shared<Connection>(std::move(socket), hub)->start();
-  } else if (being_turned_away < 64 && !hub.tls) {
-    asio::co_spawn(io, turn_away(std::move(socket)),
-                   [this](std::exception_ptr) { --being_turned_away; });
-    ++being_turned_away;  // last: the line before may throw
-  }
-}
-
-asio::awaitable<void> HttpServer::State::turn_away(tcp::socket socket) {
-  HttpResponse response = error_response(
-      ApiError(503,
-               "the server has " + std::to_string(hub.options.max_connections) +
-                   " connections, as many as it takes (--max-connections): try again later",
-               "", "too_many_connections"));
-  std::string id = choose_request_id("");
-  std::string text = render_head(response, {.close = true, .request_id = id}) + response.body;
-  error_code ignored;
-  Deadline deadline(socket);
-  deadline.start(std::chrono::seconds(2));
-  co_await asio::async_write(socket, asio::buffer(text), kAwait);
-  socket.shutdown(tcp::socket::shutdown_send, ignored);
-  // Closing with the request unread would reset the connection and could destroy the answer.
-  while (!deadline.expired()) {
-    std::array<char, 4096> discarded;
-    auto [ec, n] = co_await socket.async_read_some(asio::buffer(discarded), kAwait);
-    if (ec) break;
-  }
-  deadline.stop();
+  error_code gone;
+  const tcp::endpoint peer = socket.remote_endpoint(gone);
+  if (gone) return;
+  auto place = hub.places.take(peer.address());
+  if (place) std::make_shared<Connection>(std::move(socket), hub, std::move(place))->start();
 }
 
 void HttpServer::State::wait_for_signal() {

@@ -15,6 +15,7 @@
 
 #include "server/bound_port.h"
 #include "server/tls_files.h"
+#include "telemetry/http_sample.h"
 
 namespace dbrx {
 
@@ -28,10 +29,11 @@ struct HttpHeader {
 struct HttpRequest {
   std::string id;      // the client's x-request-id when it is a sane one, else ours
   std::string method;  // "GET"
-  std::string target;  // as sent: path and query
+  std::string target;  // path and query, even where a client sent a whole URL
   std::string peer;    // address of the other end of its socket, which may be a proxy's
   std::vector<HttpHeader> headers;
   std::string body;
+  std::shared_ptr<void> body_memory;  // what it takes of the memory for bodies; null: nothing
 
   // Set by HttpHandler::admit.
   std::shared_ptr<const Identity> client;  // may be null
@@ -72,6 +74,9 @@ class Reply {
   virtual void on_abort(std::function<void()> callback) = 0;
   virtual bool is_open() const = 0;
 
+  // The handler has read the request's body, and nobody will again: its memory is for others.
+  virtual void release_body() = 0;
+
   // A number for the access log, such as a count of tokens.
   virtual void note(std::string name, int64_t value) = 0;
 
@@ -99,6 +104,8 @@ struct HttpHandler {
   // Whether a request needs no key. It is answered even while the server drains, when others get
   // 503, and may have no body: nobody in particular would be answerable for the memory that takes.
   std::function<bool(const HttpRequest&)> is_open = {};
+  // Whether a request asks how the server is. It is answered even where all connections are taken.
+  std::function<bool(const HttpRequest&)> is_probe = {};
   // Called once for each request that was read as far as its head.
   std::function<void(const HttpRequest&, const HttpOutcome&)> on_end = {};
 };
@@ -110,6 +117,11 @@ struct HttpOptions {
   size_t body_limit = 16 << 20;
   size_t stream_buffer_limit = 2 << 20;  // unsent bytes of a stream that may still be written to
   int64_t max_connections = 1024;
+  // From one address, an IPv6 network of 64 bits counting as one. None: half of all, but any number
+  // from this machine; 0: any number.
+  std::optional<int64_t> max_connections_per_peer = {};
+  size_t body_memory = 0;  // for all bodies that arrive or are not read yet; 0: of 16 largest ones
+  bool keep_bodies = false;  // until on_end, whatever Reply::release_body() says
   std::chrono::milliseconds idle_timeout{120'000};  // between requests of a connection
   std::chrono::milliseconds request_timeout{
       60'000};                                      // from the first byte to the last of a request
@@ -148,6 +160,8 @@ class HttpServer {
   // Runs the task on the I/O thread, or drops it when the server is gone. From any thread.
   void post(std::function<void()> task);
 
+  HttpSample sample() const;  // from any thread
+
   // Calls the task about once per second while run() runs. To be set before.
   void each_second(std::function<void()> task);
 
@@ -159,11 +173,9 @@ class HttpServer {
   // on the I/O thread. Throws Error that names the file at fault.
   std::function<void()> read_certificate() const;
 
-  struct TlsState {
-    std::optional<int64_t> certificate_expiry;  // seconds since 1970; none: plain HTTP
-    int64_t handshake_failures = 0;
-  };
-  TlsState tls_state() const;  // from any thread
+  // When the first certificate of the chain expires, in seconds since 1970; none: plain HTTP. From
+  // any thread.
+  std::optional<int64_t> certificate_expiry() const;
 
  private:
   struct State;

@@ -10,10 +10,6 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/asio/write.hpp>
-#include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/read.hpp>
-#include <boost/beast/http/string_body.hpp>
 #include <utility>
 
 #include "server/api_error.h"
@@ -21,43 +17,19 @@
 
 namespace dbrx {
 namespace asio = boost::asio;
-namespace http = boost::beast::http;
 using boost::system::error_code;
 
 namespace {
 
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
-constexpr size_t kReadBytes = 8 << 10;
 constexpr size_t kMaxPipelinedBytes = 64 << 10;
 // A refused client may still be sending: closing at once would reset the connection and could
 // destroy the answer before it is read.
 constexpr std::chrono::seconds kLingerTime{2};
 constexpr size_t kLingerBytes = 64 << 20;
 constexpr std::chrono::seconds kLookInterval{1};
-
-struct Refusal {
-  int status;
-  std::string message;
-  const char* code;
-};
-
-Refusal refusal_of(const error_code& ec, const HttpOptions& options) {
-  if (ec == http::error::body_limit) {
-    return {413,
-            "the request body is larger than " + std::to_string(options.body_limit) +
-                " bytes (--body-limit)",
-            "body_too_large"};
-  }
-  if (ec == http::error::header_limit || ec == http::error::buffer_overflow) {
-    return {431,
-            "the request's header fields are larger than " + std::to_string(options.header_limit) +
-                " bytes; no option changes this limit",
-            "header_too_large"};
-  }
-  if (ec == http::error::bad_version)
-    return {505, "only HTTP/1.0 and HTTP/1.1 are spoken here", ""};
-  return {400, "this is not a well-formed HTTP request", "bad_http"};
-}
+// What a connection gets for its request where there is a spare place for it only.
+constexpr std::chrono::milliseconds kSparePatience{2000};
 
 // Whether the other side has sent its FIN or a reset, read or not.
 bool peer_has_closed(asio::ip::tcp::socket& socket) {
@@ -71,11 +43,6 @@ std::string address_of(const asio::ip::tcp::socket& socket) {
   error_code ec;
   const asio::ip::tcp::endpoint peer = socket.remote_endpoint(ec);
   return plain_address(ec ? "" : peer.address().to_string()).value_or("unknown");
-}
-
-bool is_parse_error(const error_code& ec) {
-  return ec.category() == make_error_code(http::error::bad_method).category() &&
-         ec != http::error::end_of_stream && ec != http::error::partial_message;
 }
 
 }  // namespace
@@ -97,8 +64,18 @@ void Deadline::stop() {
   timer_.cancel();
 }
 
-Connection::Connection(asio::ip::tcp::socket socket, ConnectionHub& hub)
+ConnectionHub::ConnectionHub(HttpOptions options_in, HttpHandler handler_in)
+    : options(std::move(options_in)),
+      handler(std::move(handler_in)),
+      places(options.max_connections, options.max_connections_per_peer) {
+  const size_t memory = options.body_memory > 0 ? options.body_memory : 16 * options.body_limit;
+  bodies = std::make_shared<BodyBudget>(static_cast<int64_t>(memory));
+}
+
+Connection::Connection(asio::ip::tcp::socket socket, ConnectionHub& hub,
+                       std::unique_ptr<ConnectionPlaces::Place> place)
     : hub_(hub),
+      place_(std::move(place)),
       is_late_(hub.draining),
       peer_(address_of(socket)),
       stream_(std::move(socket), hub.tls),
@@ -110,6 +87,10 @@ Connection::Connection(asio::ip::tcp::socket socket, ConnectionHub& hub)
 void Connection::start() {
   hub_.open.insert(this);
   spdlog::debug("{}: a connection begins, the {}th now", peer_, hub_.open.size());
+  place_->set_close([this] {
+    end_ = "it made room for another";
+    kill();
+  });
   auto done = [self = shared_from_this()](std::exception_ptr error) {
     try {
       if (error) std::rethrow_exception(error);
@@ -126,6 +107,7 @@ void Connection::start() {
     error_code ignored;
     self->stream_.socket().close(ignored);
     self->hub_.open.erase(self.get());
+    self->place_.reset();  // watch() may hold the rest for a moment
     self->hub_.on_closed();
   };
   try {
@@ -137,7 +119,10 @@ void Connection::start() {
 }
 
 void Connection::drain() {
-  if (reading_ && !in_request_) kill();
+  if (reading_ && !in_request_) {
+    end_ = "the server ends";
+    kill();
+  }
   if (exchange_) exchange_->close_after();
 }
 
@@ -157,11 +142,11 @@ Connection::Task<> Connection::serve() {
   stream_.socket().set_option(asio::ip::tcp::no_delay(true), ignored);
   stream_.socket().set_option(asio::socket_base::keep_alive(true), ignored);
   if (stream_.is_tls()) {
-    deadline_.start(hub_.options.request_timeout);
+    deadline_.start(patience(hub_.options.request_timeout));
     auto [ec] = co_await stream_.async_handshake(kAwait);
     deadline_.stop();
     if (ec) {
-      ++hub_.handshake_failures;
+      place_->handshake_failed();
       end_ = "no TLS came about";
       spdlog::debug("{}: TLS: {}", peer_, deadline_.expired() ? "took too long" : ec.message());
       co_return;
@@ -182,106 +167,6 @@ Connection::Task<> Connection::serve_requests() {
     if (!goes_on) break;
   }
   co_await linger();
-}
-
-Connection::Task<Connection::Read> Connection::read_request() {
-  in_request_ = buffer_.size() > 0;
-  if (!in_request_) {
-    if (hub_.draining && !is_late_) {
-      end_ = "the server ends";
-      co_return Read::closed;
-    }
-    deadline_.start(hub_.options.idle_timeout);
-    auto [ec, n] = co_await stream_.async_read_some(buffer_.prepare(kReadBytes), kAwait);
-    deadline_.stop();
-    if (ec) {
-      end_ = deadline_.expired() ? "it was idle"
-             : hub_.draining     ? "the server ends"
-                                 : "the client left";
-      co_return Read::closed;
-    }
-    buffer_.commit(n);
-    in_request_ = true;
-  }
-  started_ = std::chrono::steady_clock::now();
-  deadline_.start(hub_.options.request_timeout);
-  Read read = co_await read_message();
-  deadline_.stop();
-  co_return read;
-}
-
-// Parses one message out of buffer_ and the socket. Sets exchange_, unless the outcome is closed.
-Connection::Task<Connection::Read> Connection::read_message() {
-  http::request_parser<http::string_body> parser;
-  parser.header_limit(static_cast<uint32_t>(hub_.options.header_limit));
-  parser.body_limit(hub_.options.body_limit);
-  request_ = std::make_shared<HttpRequest>();
-  auto [header_ec, header_n] = co_await http::async_read_header(stream_, buffer_, parser, kAwait);
-  error_code ec = header_ec;
-  const auto& head = parser.get();  // of a bad request: as far as it was understood
-  request_->method = std::string(head.method_string());
-  request_->target = std::string(head.target());
-  request_->peer = peer_;
-  for (const auto& field : head) {
-    request_->headers.push_back({std::string(field.name_string()), std::string(field.value())});
-  }
-  request_->id = choose_request_id(request_->header("x-request-id"));
-  begin_exchange(parser.is_header_done() && head.version() < 11, !ec && parser.keep_alive());
-  if (!ec && head.version() == 11 && head.count(http::field::host) != 1) {
-    refuse(400, "an HTTP/1.1 request needs exactly one Host header", "bad_http");
-    co_return Read::refused;
-  }
-  if (!ec && head.count(http::field::transfer_encoding) > 0 && !parser.chunked()) {
-    refuse(501, "the only transfer encoding understood is chunked", "");
-    co_return Read::refused;
-  }
-  // A body that is announced as too large is told of in its turn: to those who have a key.
-  const bool has_head = !ec || ec == http::error::body_limit;
-  if (has_head && !is_admitted(/*has_body=*/!parser.is_done())) co_return Read::refused;
-  if (!ec && !parser.is_done() && is_open()) {
-    refuse(413, "this route takes no body", "body_too_large");
-    co_return Read::refused;
-  }
-  std::string_view expect = request_->header("expect");
-  if (!ec && !expect.empty() && !parser.is_done()) {
-    if (!equals_ignoring_case(expect, "100-continue")) {
-      refuse(417, "the only expectation understood is 100-continue", "");
-      co_return Read::refused;
-    }
-    constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
-    auto [write_ec, n] = co_await asio::async_write(stream_, asio::buffer(kContinue), kAwait);
-    ec = write_ec;
-  }
-  if (!ec && !parser.is_done()) {
-    auto [body_ec, n] = co_await http::async_read(stream_, buffer_, parser, kAwait);
-    ec = body_ec;
-  }
-  if (!ec) {
-    request_->body = std::move(parser.get().body());
-    co_return Read::request;
-  }
-  if (deadline_.expired()) {
-    refuse(408, "the request did not arrive completely in time", "request_timeout");
-    co_return Read::refused;
-  }
-  if (!is_parse_error(ec)) {
-    end_ = "the client left within a request";
-    exchange_.reset();
-    co_return Read::closed;
-  }
-  Refusal refusal = refusal_of(ec, hub_.options);
-  refuse(refusal.status, refusal.message, refusal.code);
-  co_return Read::refused;
-}
-
-void Connection::begin_exchange(bool http_1_0, bool keep_alive) {
-  exchange_ =
-      std::make_shared<Exchange>(Exchange::Setup{.gate = hub_.gate,
-                                                 .request_id = request_->id,
-                                                 .head_only = request_->method == "HEAD",
-                                                 .http_1_0 = http_1_0,
-                                                 .keep_alive = keep_alive && !hub_.leaving,
-                                                 .buffer_limit = hub_.options.stream_buffer_limit});
 }
 
 void Connection::refuse(int status, const std::string& message, const std::string& code) {
@@ -305,6 +190,14 @@ bool Connection::is_admitted(bool has_body) {
 }
 
 bool Connection::is_open() const { return hub_.handler.is_open && hub_.handler.is_open(*request_); }
+
+bool Connection::is_probe() const {
+  return hub_.handler.is_probe && hub_.handler.is_probe(*request_);
+}
+
+std::chrono::milliseconds Connection::patience(std::chrono::milliseconds usual) const {
+  return place_->is_spare() ? std::min(usual, kSparePatience) : usual;
+}
 
 void Connection::call_handler() {
   if (hub_.draining && !is_open()) {
@@ -412,7 +305,7 @@ Connection::Task<> Connection::wait_for_wake(bool streaming) {
 Connection::Task<> Connection::watch() {
   auto self = shared_from_this();
   while (watching_ && buffer_.size() < kMaxPipelinedBytes) {
-    auto [ec, n] = co_await stream_.async_read_some(buffer_.prepare(kReadBytes), kAwait);
+    auto [ec, n] = co_await stream_.async_read_some(buffer_.prepare(kConnectionReadBytes), kAwait);
     if (ec) {
       if (watching_) exchange_->client_gone();
       co_return;
@@ -444,6 +337,7 @@ Connection::Task<> Connection::stop_watching() {
 // Lets the answer arrive before the socket closes.
 Connection::Task<> Connection::linger() {
   error_code ec;
+  place_->be_closable();
   deadline_.start(kLingerTime);
   if (stream_.is_tls()) co_await stream_.async_shutdown(kAwait);  // its goodbye, then the socket's
   stream_.socket().shutdown(asio::ip::tcp::socket::shutdown_send, ec);
@@ -451,7 +345,7 @@ Connection::Task<> Connection::linger() {
   while (!ec && discarded < kLingerBytes && !deadline_.expired()) {
     buffer_.clear();
     auto [read_ec, n] =
-        co_await stream_.socket().async_read_some(buffer_.prepare(kReadBytes), kAwait);
+        co_await stream_.socket().async_read_some(buffer_.prepare(kConnectionReadBytes), kAwait);
     ec = read_ec;
     discarded += n;
   }

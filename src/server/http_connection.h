@@ -2,15 +2,18 @@
 // answer. Runs on the I/O thread. Included by http*.cc only (Beast and Asio are slow to compile).
 #pragma once
 
-#include <atomic>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/string_body.hpp>
 #include <memory>
 #include <string>
 #include <unordered_set>
 
+#include "server/body_budget.h"
+#include "server/connection_places.h"
 #include "server/http.h"
 #include "server/http_exchange.h"
 #include "server/tls_stream.h"
@@ -19,15 +22,20 @@ namespace dbrx {
 
 class Connection;
 
+constexpr size_t kConnectionReadBytes = 8 << 10;  // that one read of a socket asks for
+
 // What all connections of a server share; outlives them.
 struct ConnectionHub {
+  ConnectionHub(HttpOptions options_in, HttpHandler handler_in);
+
   HttpOptions options;
   HttpHandler handler;
+  ConnectionPlaces places;
+  std::shared_ptr<BodyBudget> bodies;
   std::shared_ptr<boost::asio::ssl::context> tls;  // of new connections; null: plain HTTP
   std::shared_ptr<IoGate> gate;
-  std::atomic<int64_t> handshake_failures{0};  // of TLS
-  bool leaving = false;                        // answers say that their connection ends
-  bool draining = false;                       // connections that begin now are only told so
+  bool leaving = false;   // answers say that their connection ends
+  bool draining = false;  // connections that begin now are only told so
   std::unordered_set<Connection*> open;
   std::function<void()> on_closed;  // after each that left `open`
 };
@@ -54,7 +62,8 @@ class Deadline {
 
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  Connection(boost::asio::ip::tcp::socket socket, ConnectionHub& hub);
+  Connection(boost::asio::ip::tcp::socket socket, ConnectionHub& hub,
+             std::unique_ptr<ConnectionPlaces::Place> place);
 
   void start();
 
@@ -74,11 +83,17 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   // How reading a request ended.
   enum class Read { request, refused, closed };
+  using Parser = boost::beast::http::request_parser<boost::beast::http::string_body>;
 
   Task<> serve();
   Task<> serve_requests();
   Task<Read> read_request();
+  Task<bool> wait_for_request();
+  bool has_begin_of_request();
   Task<Read> read_message();
+  void take_head(const Parser& parser, bool is_whole);
+  bool accepts_head(const Parser& parser, boost::system::error_code ec);
+  Task<boost::system::error_code> read_body(Parser& parser);
   Task<bool> answer();  // whether the connection lives on
   Task<> write_answer();
   Task<bool> write_unsent();  // false: the client is gone
@@ -89,12 +104,15 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void refuse(int status, const std::string& message, const std::string& code);
   bool is_admitted(bool has_body);
   bool is_open() const;
+  bool is_probe() const;
+  std::chrono::milliseconds patience(std::chrono::milliseconds usual) const;
   void begin_exchange(bool http_1_0, bool keep_alive);
   void call_handler();
   void answer_exception();
   void report_end();
 
   ConnectionHub& hub_;
+  std::unique_ptr<ConnectionPlaces::Place> place_;
   const bool is_late_;
   const std::string peer_;  // address of the other end
   TlsStream stream_;

@@ -84,6 +84,13 @@ void Exchange::on_abort(std::function<void()> callback) {
   }
 }
 
+void Exchange::release_body() {
+  const auto request = setup_.request.lock();
+  if (!request) return;
+  std::string().swap(request->body);
+  request->body_memory.reset();
+}
+
 void Exchange::client_gone() {
   if (gone_) return;
   gone_ = true;

@@ -32,11 +32,12 @@ class Exchange : public Reply, public std::enable_shared_from_this<Exchange> {
   struct Setup {
     std::shared_ptr<IoGate> gate;
     std::string request_id;
-    std::vector<HttpHeader> headers = {};  // of whatever answer comes
-    bool head_only = false;                // the request was HEAD
-    bool http_1_0 = false;                 // no chunks, and the connection ends with the answer
-    bool keep_alive = true;                // as far as the client is concerned
-    size_t buffer_limit = 0;               // unsent bytes of a stream, between tasks
+    std::vector<HttpHeader> headers = {};     // of whatever answer comes
+    bool head_only = false;                   // the request was HEAD
+    bool http_1_0 = false;                    // no chunks, and the connection ends with the answer
+    bool keep_alive = true;                   // as far as the client is concerned
+    size_t buffer_limit = 0;                  // unsent bytes of a stream, between tasks
+    std::weak_ptr<HttpRequest> request = {};  // whose body can be released
   };
   explicit Exchange(Setup setup) : setup_(std::move(setup)) {}
 
@@ -45,6 +46,7 @@ class Exchange : public Reply, public std::enable_shared_from_this<Exchange> {
   void write(std::string_view chunk) override;
   void end(bool close) override;
   void on_abort(std::function<void()> callback) override;
+  void release_body() override;
   bool is_open() const override { return !gone_ && phase_ != Phase::complete; }
   void note(std::string name, int64_t value) override {
     notes_.emplace_back(std::move(name), value);

@@ -93,10 +93,11 @@ void handle_completion(Services& services, CompletionRoute route,
   });
   services.open_calls.add(completion);
   const uint64_t client = request->client->id;
-  services.workers.post(client,
-                        [completion, route = std::move(route), request = std::move(request)] {
-                          completion->start(route, request->body);
-                        });
+  services.workers.post(client, [completion, route = std::move(route), request = std::move(request),
+                                 reply = std::move(reply)] {
+    completion->start(route, request->body);
+    reply->post([reply] { reply->release_body(); });  // an answer may take minutes
+  });
 }
 
 HttpResponse list_models(const Services& services) {

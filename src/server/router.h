@@ -4,7 +4,6 @@
 
 #include <functional>
 #include <memory>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,12 +27,15 @@ struct Route {
   std::string about;   // one line for people
   std::function<void(const Call&)> handler;
   Scope scope = Scope::infer;  // what its callers' keys must have
+  bool is_probe = false;       // it tells how the server is, even where all connections are taken
 };
 
 class Router {
  public:
-  // anonymous: what everybody may do who comes to a server without keys. limits outlives this.
-  Router(std::vector<Route> routes, ApiKeys keys, std::set<Scope> anonymous, RateLimits& limits);
+  // Without keys everybody has the scopes infer and metrics, and admin who sends start_token as a
+  // key; empty: nobody. limits outlives this.
+  Router(std::vector<Route> routes, ApiKeys keys, const std::string& start_token,
+         RateLimits& limits);
 
   // Looks at a request whose body has not been read, and sets its client and route. Throws
   // ApiError(401) without a key, whatever else there is to say, for paths that do not exist as
@@ -43,6 +45,8 @@ class Router {
 
   // Whether it needs no key: OPTIONS, and routes that say so.
   bool is_open(const HttpRequest& request) const;
+
+  bool is_probe(const HttpRequest& request) const;
 
   // For requests that come from now on.
   void set_keys(ApiKeys keys) { keys_ = std::move(keys); }
@@ -60,10 +64,13 @@ class Router {
     std::string allowed;           // without a route: the path's methods, "GET, HEAD, "
   };
   Match find(const HttpRequest& request) const;
+  std::shared_ptr<const Identity> identify(const HttpRequest& request) const;
+  void require_scope(const HttpRequest& request, Scope scope) const;
 
   std::vector<Route> routes_;
   ApiKeys keys_;
-  std::shared_ptr<const Identity> anonymous_;
+  std::shared_ptr<const Identity> anonymous_;  // who comes to a server without keys
+  ApiKeys start_token_;                        // of who started it
   RateLimits& limits_;
 };
 

@@ -112,7 +112,8 @@ TEST(SafetyClassifier, ABlockedInputIsRefused) {
   EXPECT_GT(verdict.at("probability").as_double(), 0.99);
   EXPECT_EQ(text_at(verdict, "/end"), "2");
   TestClient client(server.port);
-  client.send("GET /dbrx/v1/requests HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  client.send_request("GET", "/dbrx/v1/requests", "",
+                      std::string("x-api-key: ") + kTestToken + "\r\n");
   const json::value recent = json::parse(client.read_answer().body);
   EXPECT_EQ(text_at(recent, "/data/0/blocked"), "true");
   EXPECT_EQ(text_at(recent, "/data/0/input"), "null");

@@ -29,9 +29,13 @@ namespace {
 HttpOptions http_options(const ServerOptions& options) {
   return {.host = options.host,
           .port = options.port,
+          .header_limit = options.header_limit,
           .body_limit = options.body_limit,
           .stream_buffer_limit = options.stream_buffer_limit,
           .max_connections = options.max_connections,
+          .max_connections_per_peer = options.max_connections_per_peer,
+          .body_memory = options.body_memory,
+          .keep_bodies = options.access_log.prompts,  // which tells at the end
           .idle_timeout = options.idle_timeout,
           .request_timeout = options.request_timeout,
           .write_timeout = options.write_timeout,
@@ -66,10 +70,11 @@ std::optional<GrammarCompiler> make_grammars(const Engine& engine, const Tokeniz
 }
 
 TelemetryOptions telemetry_options(const ServerOptions& options, const Engine& engine,
-                                   std::function<ServerSample()> sample) {
+                                   std::function<ServerSample()> sample, SampleHttp http) {
   TelemetryOptions telemetry = options.telemetry;
   telemetry.metrics.model_name = options.model_names.front();
   telemetry.metrics.max_context = engine.max_context();
+  telemetry.metrics.http = std::move(http);
   telemetry.metrics.server = std::move(sample);
   telemetry.metrics.version = options.version;
   telemetry.metrics.fingerprint = options.system_fingerprint;
@@ -92,12 +97,14 @@ struct Server::State {
         std::optional<ChatTemplate> chat_template)
       : options(std::move(options_in)),
         grammars(make_grammars(engine, tokenizer, options.trial_program)),
-        telemetry(telemetry_options(options, engine, [this] { return sample(); }),
-                  [&engine] {
-                    return EngineSample{.stats = engine.stats(),
-                                        .expert_tokens = engine.expert_tokens(),
-                                        .n_experts = engine.model_config().n_experts};
-                  }),
+        telemetry(
+            telemetry_options(
+                options, engine, [this] { return sample(); }, [this] { return http.sample(); }),
+            [&engine] {
+              return EngineSample{.stats = engine.stats(),
+                                  .expert_tokens = engine.expert_tokens(),
+                                  .n_experts = engine.model_config().n_experts};
+            }),
         services{.engine = engine,
                  .tokenizer = tokenizer,
                  .chat_template = std::move(chat_template),
@@ -118,7 +125,7 @@ struct Server::State {
             files_to_watch(options, services, router, http),
             [this](auto task) { workers.post(/*client=*/0, std::move(task)); },
             [this](auto task) { http.post(std::move(task)); }),
-        router(make_routes(), read_keys(options), options.anonymous, services.rate_limits),
+        router(make_routes(), read_keys(options), options.start_token, services.rate_limits),
         http(http_options(options),
              {.answer = [this](auto request,
                                auto reply) { router.handle(std::move(request), std::move(reply)); },
@@ -128,6 +135,7 @@ struct Server::State {
                     router.admit(request);
                   },
               .is_open = [this](const HttpRequest& request) { return router.is_open(request); },
+              .is_probe = [this](const HttpRequest& request) { return router.is_probe(request); },
               .on_end =
                   [this](const HttpRequest& request, const HttpOutcome& outcome) {
                     log_access(options.access_log, request, outcome);
@@ -189,12 +197,15 @@ std::vector<Route> Server::State::make_routes() {
   // Checks throw what is wrong.
   const auto probe = [this](const char* path, const char* about, void (State::*check)(),
                             const json::object& answer) {
-    return Route{"GET", path, about,
+    return Route{"GET",
+                 path,
+                 about,
                  [this, check, answer](const Call& call) {
                    (this->*check)();
                    call.reply->send(json_response(answer));
                  },
-                 Scope::none};
+                 Scope::none,
+                 /*is_probe=*/true};
   };
   const json::object well = {{"status", "ok"}};
   const auto nim = [](const char* status, const char* message) {
@@ -279,11 +290,9 @@ HttpResponse Server::State::index() const {
 
 // On a text worker.
 ServerSample Server::State::sample() {
-  const HttpServer::TlsState tls = http.tls_state();
   return {.is_ready = is_ready,
           .files = files.sample(),
-          .certificate_expiry = tls.certificate_expiry,
-          .tls_handshake_failures = tls.handshake_failures};
+          .certificate_expiry = http.certificate_expiry()};
 }
 
 void Server::State::tell_service(const std::string& lines) const {

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -40,8 +39,9 @@ struct ServerOptions {
   ApiKeys keys = {};          // none, and no file: everybody may use it
   std::string key_file = {};  // with more of them (key_file.h); empty: none
   bool has_keys() const { return !keys.empty() || !key_file.empty(); }
-  // What everybody may do where there are no keys. An address that others reach wants no admin.
-  std::set<Scope> anonymous = {Scope::infer, Scope::metrics, Scope::admin};
+  // Without keys everybody may use the models and see numbers. What others asked is shown to who
+  // has this token, sent as a key is; empty: to nobody.
+  std::string start_token = {};
   SafetyPolicy safety = {};  // none
   AllowedOrigins origins = {};
   TlsFiles tls = {};
@@ -52,9 +52,13 @@ struct ServerOptions {
   bool strict_params = false;  // refuse unknown parameters instead of naming them in a header
   int32_t max_choices = 128;   // n of one request
   int32_t n_text_workers = 2;
-  size_t body_limit = 16 << 20;          // bytes
+  size_t header_limit = 32 << 10;  // bytes
+  size_t body_limit = 16 << 20;
+  size_t body_memory = 0;                // of all bodies that wait to be read; 0: 16 largest ones
   size_t stream_buffer_limit = 2 << 20;  // unsent bytes of a stream that may still be written to
   int64_t max_connections = 1024;
+  // From one address. None: half of all, but any number from this machine; 0: any number.
+  std::optional<int64_t> max_connections_per_peer = {};
 
   std::chrono::milliseconds idle_timeout{120'000};     // of a connection, between requests
   std::chrono::milliseconds request_timeout{60'000};   // for a request to arrive

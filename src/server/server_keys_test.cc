@@ -121,22 +121,23 @@ TEST(ApiKeys, WithoutABodyTheConnectionLivesOn) {
   EXPECT_EQ(client.read_answer().status, 200);
 }
 
-Router three_routes(ApiKeys keys, std::set<Scope> anonymous) {
+Router three_routes(ApiKeys keys) {
   static RateLimits no_limits;
   const auto handler = [](const Call&) {};
   return Router({{"GET", "/numbers", "", handler, Scope::metrics},
                  {"GET", "/requests", "", handler, Scope::admin},
                  {"POST", "/ask", "", handler}},
-                std::move(keys), std::move(anonymous), no_limits);
+                std::move(keys), "start-token", no_limits);
 }
 
 // 0: admitted, and as whom.
 std::pair<int, std::string> admit(const Router& router, const std::string& method,
-                                  const std::string& path, const std::string& key) {
+                                  const std::string& path, const std::string& key,
+                                  const HttpHeader& more = {"Accept", "*/*"}) {
   HttpRequest request;
   request.method = method;
   request.target = path;
-  request.headers = {{"x-api-key", key}};
+  request.headers = {{"x-api-key", key}, more};
   try {
     router.admit(request);
   } catch (const ApiError& error) {
@@ -150,7 +151,7 @@ TEST(ApiKeys, AKeyMayOnlyWhatItsScopesSay) {
   keys.add("a-key", client("asker", {Scope::infer}));
   keys.add("w-key", client("watcher", {Scope::metrics}));
   keys.add("o-key", client("owner", kAllScopes));
-  const Router router = three_routes(keys, {});
+  const Router router = three_routes(keys);
   using Result = std::pair<int, std::string>;
   const Result lacks = {403, "insufficient_scope"};
   EXPECT_EQ(admit(router, "POST", "/ask", "a-key"), Result(0, "asker"));
@@ -161,6 +162,8 @@ TEST(ApiKeys, AKeyMayOnlyWhatItsScopesSay) {
   EXPECT_EQ(admit(router, "GET", "/requests", "w-key"), lacks);
   EXPECT_EQ(admit(router, "GET", "/requests", "o-key"), Result(0, "owner"));
   EXPECT_EQ(admit(router, "GET", "/requests", "x-key"), Result(401, "invalid_api_key"));
+  EXPECT_EQ(admit(router, "GET", "/requests", "start-token"), Result(401, "invalid_api_key"));
+  EXPECT_EQ(admit(router, "GET", "/requests", "o-key", {"Via", "1.1 proxy"}), Result(0, "owner"));
 }
 
 TEST(ApiKeys, OnlyNamesThatNoNameServerDecidesAreThisMachine) {
@@ -173,13 +176,34 @@ TEST(ApiKeys, OnlyNamesThatNoNameServerDecidesAreThisMachine) {
   }
 }
 
-TEST(ApiKeys, WithoutKeysTheAddressDecidesWhatEverybodyMayDo) {
-  const Router open = three_routes({}, {Scope::infer, Scope::metrics});
+TEST(ApiKeys, WithoutKeysWhatOthersAskedIsForWhoHasTheStartToken) {
+  const Router open = three_routes({});
   using Result = std::pair<int, std::string>;
+  const Result lacks = {403, "insufficient_scope"};
   EXPECT_EQ(admit(open, "POST", "/ask", ""), Result(0, ""));
-  EXPECT_EQ(admit(open, "GET", "/requests", ""), Result(403, "insufficient_scope"));
-  const Router local = three_routes({}, {Scope::infer, Scope::metrics, Scope::admin});
-  EXPECT_EQ(admit(local, "GET", "/requests", ""), Result(0, ""));
+  EXPECT_EQ(admit(open, "GET", "/numbers", "any"), Result(0, ""));
+  EXPECT_EQ(admit(open, "GET", "/requests", ""), lacks);
+  EXPECT_EQ(admit(open, "GET", "/requests", "any"), lacks);
+  EXPECT_EQ(admit(open, "GET", "/requests", "start-token"), Result(0, ""));
+}
+
+TEST(ApiKeys, WithoutKeysWhatOthersAskedIsNotForWhoComesThroughAProxy) {
+  const Router open = three_routes({});
+  using Result = std::pair<int, std::string>;
+  for (const char* field : {"Forwarded", "VIA", "X-Real-IP", "x-forwarded-for", "X-Forwarded-Proto",
+                            "X-Forwarded-Host", "X-Forwarded-Client-Cert"}) {
+    EXPECT_EQ(admit(open, "GET", "/requests", "start-token", {field, "203.0.113.9"}),
+              Result(403, "insufficient_scope"))
+        << field;
+    EXPECT_EQ(admit(open, "POST", "/ask", "", {field, "203.0.113.9"}), Result(0, "")) << field;
+  }
+}
+
+TEST(ApiKeys, MadeKeysAreLongAndNeverTheSame) {
+  const std::string key = make_key();
+  EXPECT_EQ(key.size(), 48u);
+  EXPECT_EQ(key.find_first_not_of("0123456789abcdef"), std::string::npos);
+  EXPECT_NE(key, make_key());
 }
 
 TEST(ApiKeys, TheRefusalHasEveryDialectsForm) {

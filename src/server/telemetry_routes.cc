@@ -48,34 +48,6 @@ std::optional<std::string> visible_key(const Identity& client) {
   return client.name;
 }
 
-// "localhost" of "localhost:8000", "[::1]" of "[::1]:8000".
-std::string_view without_port(std::string_view authority) {
-  const bool is_v6 = authority.starts_with('[');
-  return authority.substr(0, is_v6 ? authority.find(']') + 1 : authority.find(':'));
-}
-
-// A page of another site can make its own name mean this machine, and then read what a server
-// without keys tells its own users. The name it came by gives it away. One that asks under this
-// machine's name is told apart by its origin, whatever --allowed-origins says.
-void require_local_name(const HttpRequest& request) {
-  if (!request.client->name.empty()) return;
-  const std::string_view host = without_port(request.header("host"));
-  if (!is_loopback_name(host)) {
-    throw ApiError(403,
-                   "without keys, recent requests are shown under the names localhost, 127.0.0.1 "
-                   "and [::1] only",
-                   "", "insufficient_scope");
-  }
-  const std::string_view origin = request.header("origin");  // of a page; programs have none
-  if (origin.empty()) return;
-  const size_t scheme = origin.find("://");  // "null" has none
-  if (scheme == std::string_view::npos ||
-      !equals_ignoring_case(without_port(origin.substr(scheme + 3)), host)) {
-    throw ApiError(403, "without keys, recent requests are not shown to pages of other hosts", "",
-                   "insufficient_scope");
-  }
-}
-
 HttpResponse json_text(const json::value& value) {
   HttpResponse response;
   response.headers = {{"Content-Type", "application/json"}, {"Cache-Control", "no-store"}};
@@ -221,7 +193,6 @@ void send_requests(Services& services, const Call& call) {
     throw ApiError(404, "this server does not keep requests (--no-record-requests)", "",
                    "not_recorded");
   }
-  require_local_name(*call.request);
   const Query query = parse_query(call.request->target, {"limit", "after", "search"});
   constexpr int64_t kNewest = std::numeric_limits<int64_t>::max();
   const RecentQuery wanted = {.limit = static_cast<size_t>(number_of(query, "limit", 1, 1000, 50)),
@@ -241,7 +212,8 @@ void send_requests(Services& services, const Call& call) {
 std::vector<Route> telemetry_routes(Services& services, std::function<bool()> is_draining) {
   return {
       {"GET", "/metrics", "numbers for Prometheus",
-       [&services](const Call& call) { send_metrics(services, call); }, Scope::metrics},
+       [&services](const Call& call) { send_metrics(services, call); }, Scope::metrics,
+       /*is_probe=*/true},
       {"GET", "/dbrx/v1/stats", "numbers for people and pages, once or as a stream",
        [&services, is_draining = std::move(is_draining), places = std::make_shared<StreamPlaces>()](
            const Call& call) { send_stats(services, call, is_draining, *places); },

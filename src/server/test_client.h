@@ -48,8 +48,13 @@ struct TestAnswer {
 
 class TestClient {
  public:
-  explicit TestClient(uint16_t port, int receive_buffer = 0) {
+  // from: another address of this machine, "127.0.0.2", to be another peer.
+  explicit TestClient(uint16_t port, int receive_buffer = 0, const char* from = "127.0.0.1") {
     fd_ = ::socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in own{};
+    own.sin_family = AF_INET;
+    ::inet_pton(AF_INET, from, &own.sin_addr);
+    ::bind(fd_, reinterpret_cast<sockaddr*>(&own), sizeof(own));
     if (receive_buffer > 0) {
       ::setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof(receive_buffer));
     }

@@ -46,6 +46,8 @@ std::shared_ptr<ssl::context> make_tls_context(const TlsFiles& files) {
     if (ec) throw Error(Code::invalid_argument, file + what + ": " + ec.message());
   };
   boost::system::error_code ec;
+  // Connections wait most of the time, and give OpenSSL's buffers back meanwhile.
+  SSL_CTX_set_mode(context->native_handle(), SSL_MODE_RELEASE_BUFFERS);
   context->use_certificate_chain_file(files.certificate, ec);
   require(ec, files.certificate, ": can't be used as a certificate (PEM)");
   context->use_private_key_file(files.key, ssl::context::pem, ec);

@@ -69,6 +69,29 @@ void add_experts(const EngineSample& sample, FamilyList& out) {
   }
 }
 
+void add_http(const HttpSample& sample, FamilyList& out) {
+  const auto number = [](int64_t n) { return static_cast<double>(n); };
+  out.gauge("dbrx:connections", "Open connections: idle ones wait for a request.");
+  out.gauge_of({{"state", "idle"}}, number(sample.idle_connections));
+  out.gauge_of({{"state", "active"}}, number(sample.active_connections));
+  out.counter("dbrx:connections_accepted_total", "Connections, refused ones too.",
+              number(sample.accepted));
+  out.counter("dbrx:connections_refused_total",
+              "Connections that found no place (of probes, which are answered even so, those that "
+              "were not), and failed handshakes of TLS.");
+  out.counter_of({{"reason", "max_connections"}}, number(sample.refused_full));
+  out.counter_of({{"reason", "max_connections_per_peer"}}, number(sample.refused_of_peer));
+  out.counter_of({{"reason", "tls_handshake"}}, number(sample.failed_handshakes));
+  out.counter("dbrx:connections_closed_for_room_total",
+              "Connections that waited for a request and were closed for new ones.",
+              number(sample.closed_for_room));
+  out.gauge("dbrx:request_body_bytes",
+            "Bytes of request bodies that arrive, or wait to be read by their handlers.",
+            number(sample.body_bytes));
+  out.counter("dbrx:request_bodies_refused_total", "Request bodies for which memory was lacking.",
+              number(sample.bodies_refused));
+}
+
 }  // namespace
 
 std::vector<MetricFamily> engine_families(const EngineSample& sample, const MetricsOptions& options,
@@ -96,6 +119,7 @@ std::vector<MetricFamily> engine_families(const EngineSample& sample, const Metr
                 share);
     }
   }
+  if (options.http) add_http(options.http(), out);
   add_experts(sample, out);
   return out.take();
 }

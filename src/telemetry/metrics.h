@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "telemetry/engine_sample.h"
+#include "telemetry/http_sample.h"
 #include "telemetry/request_record.h"
 #include "telemetry/server_sample.h"
 
@@ -34,6 +35,7 @@ struct MetricsOptions {
   int64_t memory_limit = 0;                         // bytes for this process; 0: unknown
   int64_t queue_limit = 0;                          // requests that may wait; 0: unknown
   std::function<ServerSample()> server = {};        // may be empty
+  SampleHttp http = {};                             // may be empty
 };
 
 class Metrics {

@@ -29,8 +29,6 @@ void add_sample(const ServerSample& sample, FamilyList& out) {
   out.gauge("dbrx:certificate_expiry_timestamp_seconds",
             "When the first certificate of the chain expires, since 1970.",
             number(*sample.certificate_expiry));
-  out.counter("dbrx:tls_handshake_failures_total", "Connections on which no TLS came about.",
-              number(sample.tls_handshake_failures));
 }
 
 }  // namespace

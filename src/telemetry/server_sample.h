@@ -19,7 +19,6 @@ struct ServerSample {
   bool is_ready = true;
   std::vector<FileSample> files;
   std::optional<int64_t> certificate_expiry;  // seconds since 1970; none: plain HTTP
-  int64_t tls_handshake_failures = 0;
 };
 
 }  // namespace dbrx

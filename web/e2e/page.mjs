@@ -42,7 +42,7 @@ test("the first load is below 300 KB, from this origin, under default-src 'self'
 
 for (const colorScheme of ["light", "dark"]) {
   test(`axe finds nothing serious on any page, ${colorScheme}`, async () => {
-    const { page, close } = await openPage(shared.browser, shared.server.url, { colorScheme, reducedMotion: "reduce" });
+    const { page, close } = await openPage(shared.browser, shared.server.page, { colorScheme, reducedMotion: "reduce" });
     await assertAccessible(page, "welcome");
     await screenshot(page, `welcome-${colorScheme}`);
     await ask(page, "Who are you?");
@@ -74,7 +74,7 @@ for (const colorScheme of ["light", "dark"]) {
 }
 
 test("a phone's width has no sideways scrolling, and its panels open and close", async () => {
-  const { page, close } = await openPage(shared.browser, shared.server.url, {
+  const { page, close } = await openPage(shared.browser, shared.server.page, {
     viewport: { width: 390, height: 844 }, deviceScaleFactor: 2, hasTouch: true, isMobile: true, reducedMotion: "reduce",
   });
   const assertFits = async (what) => {
@@ -132,7 +132,7 @@ test("everything can be done from the keyboard", async () => {
 });
 
 test("the theme is kept", async () => {
-  const { page, close } = await openPage(shared.browser, shared.server.url, { colorScheme: "light" });
+  const { page, close } = await openPage(shared.browser, shared.server.page, { colorScheme: "light" });
   const ground = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
   const light = await ground();
   await page.getByRole("button", { name: "Theme: system" }).click();

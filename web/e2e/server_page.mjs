@@ -6,7 +6,7 @@ import { ask, eventually, goTo, openPage, screenshot } from "./browser.mjs";
 import { shared } from "./shared.mjs";
 
 test("numbers come each second, and a recent request opens in the chat", async () => {
-  const { page, close } = await openPage(shared.browser, shared.server.url);
+  const { page, close } = await openPage(shared.browser, shared.server.page);
   const question = "What is 17 plus 25?";
   const answer = await ask(page, question);
   await page.getByRole("button", { name: "New chat" }).click();
@@ -32,5 +32,23 @@ test("numbers come each second, and a recent request opens in the chat", async (
   await page.getByRole("img", { name: /Use of 16 experts in 6 layers/ }).waitFor();
   await page.locator(".facts div", { hasText: /Generated tokens\s*[1-9]/ }).waitFor();
   await screenshot(page, "inside-server");
+  await close();
+});
+
+test("who has not the address that the server printed is told to open it, and then sees recent requests", async () => {
+  const { page, close } = await openPage(shared.browser, shared.server.url, { expected: /403 \(Forbidden\)/ });
+  await ask(page, "Who are you?");
+  await goTo(page, "Server");
+  await page.getByText("open the page by the address that the server printed").waitFor();
+  const requests = page.getByRole("region", { name: "Recent requests" });
+  assert.equal(await requests.count(), 0);
+  await page.goto(shared.server.page); // nothing but what stands behind the # is new
+  await page.getByRole("button", { name: "Forget the API key" }).waitFor();
+  assert.equal(page.url(), `${shared.server.url}/`);
+  await goTo(page, "Server");
+  await requests.getByRole("button", { name: "Who are you?" }).first().waitFor();
+  await page.reload();
+  await goTo(page, "Server");
+  await requests.waitFor();
   await close();
 });

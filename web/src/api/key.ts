@@ -1,4 +1,5 @@
-// The API key: asked for when the server wants one, kept for this tab only.
+// The API key: asked for when the server wants one, kept for this tab only. A server without keys prints an address
+// that ends with #token=...: what stands there is sent as a key is.
 import { signal } from "@preact/signals";
 
 const kName = "dbrx-api-key";
@@ -31,8 +32,18 @@ export function askForKey(reason: string): Promise<string | null> {
   return pending;
 }
 
+function takeToken(): void {
+  const token = /^#token=(.+)$/.exec(location.hash)?.[1];
+  if (!token) return;
+  setKey(token);
+  history.replaceState(null, "", location.pathname + location.search); // nobody shall copy it by mistake
+}
+
 export function setKey(key: string): void {
   apiKey.value = key;
   if (key) sessionStorage.setItem(kName, key);
   else sessionStorage.removeItem(kName);
 }
+
+takeToken();
+addEventListener("hashchange", takeToken);

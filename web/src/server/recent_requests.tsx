@@ -2,6 +2,7 @@ import { useEffect, useState } from "preact/hooks";
 
 import { ApiFailure, getJson } from "../api/client";
 import { connection } from "../api/connection";
+import { apiKey } from "../api/key";
 import { adopt } from "../chat/state";
 import { formatMs } from "../chat/answer_numbers";
 import { messagesOf, type RecentRequest, settingsOf, withNewest } from "../model/recent_request";
@@ -71,6 +72,7 @@ export function RecentRequests() {
   const [shown, setShown] = useState<Shown | null>(null);
   const [trouble, setTrouble] = useState("");
   const returns = connection.returns.value;
+  const key = apiKey.value;
 
   useEffect(() => {
     const controller = new AbortController();
@@ -91,7 +93,7 @@ export function RecentRequests() {
       controller.abort();
       setShown(null);
     };
-  }, [search, returns]);
+  }, [search, returns, key]);
 
   const more = async (last: RecentRequest) => {
     setShown((now) => now && { ...now, most: now.most + kPage });
