@@ -3,16 +3,13 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <chrono>
 #include <new>
 #include <utility>
 
-#include "server/anthropic_parse.h"
 #include "server/completion_requests.h"
 #include "server/http_text.h"
 #include "server/npy.h"
 #include "server/openai.h"
-#include "server/responses_parse.h"
 
 namespace dbrx {
 namespace {
@@ -21,26 +18,6 @@ constexpr const char* kPing = ": ping\n\n";
 // The connection can write only between tasks of the I/O thread.
 constexpr size_t kEventsPerTask = 64;
 constexpr int kClientLeft = 499;  // nginx's; no client ever sees it
-
-int64_t seconds_now() {
-  using std::chrono::system_clock;
-  return std::chrono::duration_cast<std::chrono::seconds>(system_clock::now().time_since_epoch())
-      .count();
-}
-
-// Drawn seeds fit the integers that JavaScript can hold, so that a client can send them back.
-uint64_t draw_seed() { return std::stoull(random_hex(16), nullptr, 16) & ((1ULL << 53) - 1); }
-
-std::string id_prefix(const CompletionRequest& request) {
-  if (request.dialect == Dialect::anthropic) return "msg_";
-  if (request.dialect == Dialect::responses) return "resp_";
-  const std::string kind = request.endpoint == Endpoint::chat ? "chatcmpl" : "cmpl";
-  return kind + (request.dialect == Dialect::databricks ? "_" : "-");
-}
-
-std::string call_id_prefix(const CompletionRequest& request) {
-  return request.dialect == Dialect::anthropic ? "toolu_" : "call_";
-}
 
 void append_ids(std::vector<int32_t>& ids, const Event& event) {
   for (const TokenInfo& token : event.tokens) ids.push_back(token.id);
@@ -54,36 +31,7 @@ std::string routed_experts_text(const ModelConfig& config, std::span<const uint1
                          static_cast<uint16_t>(config.n_experts - 1)));
 }
 
-CompletionRequest parse_request(const CompletionRoute& route, std::string_view body,
-                                const ParseOptions& options) {
-  if (route.dialect == Dialect::responses) return parse_responses_request(body, options);
-  if (route.dialect == Dialect::anthropic) {
-    return parse_anthropic_request(body, options, /*count_only=*/false);
-  }
-  return parse_completion_request(route, body, options);
-}
-
 }  // namespace
-
-void Completion::start(const CompletionRoute& route, std::string_view body) {
-  try {
-    if (aborted_) throw shutting_down();
-    parse(route, body);
-    if (filtered_) input_ = check_input(services_, safety_->policy, request_);
-    if (input_.blocked) {
-      answer_blocked();
-    } else {
-      Requests requests = prepare();
-      if (filtered_ && safety_->classifier.asks_of_input()) {
-        return classify_input(std::move(requests));
-      }
-      submit(requests);
-    }
-    reply_->post([self = shared_from_this()] { self->begin(); });
-  } catch (...) {
-    refuse(current_api_error(head_.id));
-  }
-}
 
 void Completion::abort() {
   cancel();
@@ -104,10 +52,6 @@ bool Completion::end_if_hopeless(bool engine_stalled) {
   return done_;
 }
 
-std::function<void()> Completion::lose() {
-  return [self = shared_from_this()] { self->lost_ = true; };
-}
-
 // Any thread.
 void Completion::cancel() {
   aborted_ = true;
@@ -118,69 +62,6 @@ void Completion::cancel() {
   for (const std::weak_ptr<Classification>& weak : classifications_) {
     if (auto classification = weak.lock()) classification->cancel();
   }
-}
-
-void Completion::parse(const CompletionRoute& route, std::string_view body) {
-  request_ = parse_request(route, body, services_.parse);
-  require_priority();
-  std::string model = services_.require_model(request_.model);
-  services_.unknown_names.log_new(request_.ignored);
-  filtered_ = is_filtered(safety_->policy, request_);
-  head_ = {.endpoint = request_.endpoint,
-           .id = id_prefix(request_) + random_hex(32),
-           .created = seconds_now(),
-           .model = std::move(model),
-           .system_fingerprint = services_.system_fingerprint,
-           .echoed = std::move(request_.echoed)};
-  format_ = make_answer_format(request_.dialect, head_);
-  seed_ = request_.seed ? static_cast<uint64_t>(*request_.seed) : draw_seed();
-  record_request();
-}
-
-Completion::Requests Completion::prepare() {
-  Requests requests = make_engine_requests(services_, request_, seed_);
-  prompt_texts_ = echoed_prompts(services_, request_, requests);
-  for (size_t i = 0; i < requests.size(); ++i) {
-    Request& request = *requests[i];
-    request.id = requests.size() == 1 ? head_.id : head_.id + "-" + std::to_string(i);
-    request.client = client_->id;
-    request.client_weight = client_->weight;
-    request.sink = [self = shared_from_this(), i](Event&& event) {
-      self->receive(i, std::move(event));
-    };
-    request.lost = lose();
-    usage_.push_back({.prompt_tokens = static_cast<int64_t>(request.prompt.size())});
-    Choice choice;
-    if (!request.prompt.empty()) choice.answer.prompt.emplace_back().id = request.prompt.front();
-    if (request_.return_token_ids) {  // where they lie stays when the outer vector grows
-      choice.answer.prompt_ids = prompt_ids_.emplace_back(request.prompt);
-    }
-    if (filtered_) choice.safety.emplace(safety_->policy.rules);
-    if (filtered_ && safety_->classifier.asks_of_output()) choice.held.emplace();
-    if (request_.calls_tools) choice.calls.emplace(call_id_prefix(request_));
-    choices_.insert(choices_.end(), static_cast<size_t>(request_.n), choice);
-  }
-  record_prompts(requests);
-  reserve(requests);
-  return requests;
-}
-
-// All prompts of a call run, or none.
-void Completion::submit(const Requests& requests) {
-  {
-    std::lock_guard lock(mutex_);
-    submitted_.assign(requests.begin(), requests.end());
-  }
-  if (aborted_) throw shutting_down();
-  const int64_t room = services_.engine.max_queued_requests(client_->id);
-  if (static_cast<int64_t>(requests.size()) > room) {
-    throw ApiError(400,
-                   "prompt: " + std::to_string(requests.size()) +
-                       " prompts; the queue of this server holds " + std::to_string(room) +
-                       " (--max-queue): send several requests",
-                   "prompt", "invalid_value");
-  }
-  require_taken(services_.engine.submit_all(requests));
 }
 
 void Completion::refuse(const ApiError& error) {

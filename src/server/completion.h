@@ -1,7 +1,8 @@
 // One call for a chat or text completion, in any dialect, from the body to the last byte:
-// start() on a text worker, receive() on the engine thread, the rest on the I/O thread. What the
-// safety filters add is in completion_safety.cc, what it takes of its client's limits in
-// completion_limits.cc, what is remembered of it in completion_record.cc.
+// start() on a text worker, receive() on the engine thread, the rest on the I/O thread. The way to
+// the engine is in completion_start.cc, what the safety filters add in completion_safety.cc, what
+// it takes of its client's limits in completion_limits.cc, what is remembered of it in
+// completion_record.cc.
 //
 // Who keeps whom alive: the engine its requests, their sinks this object, this object the reply.
 // Nobody points back with more than a weak pointer.
@@ -36,7 +37,8 @@ class Completion : public std::enable_shared_from_this<Completion> {
   Completion(Services& services, std::shared_ptr<Reply> reply, const HttpRequest& request,
              const CompletionRoute& route);
 
-  // Parses, checks, tokenizes, submits. Failures become an answer.
+  // Parses, checks, tokenizes, submits; goes on elsewhere when a grammar has to be compiled, or the
+  // classifier asked. Failures become an answer.
   void start(const CompletionRoute& route, std::string_view body);
 
   // The answer is no longer wanted: cancels it and, when somebody still listens, says so at once,
@@ -64,13 +66,17 @@ class Completion : public std::enable_shared_from_this<Completion> {
     Event event;
   };
 
+  void go_on(const std::function<void()>& step);
   void parse(const CompletionRoute& route, std::string_view body);
+  void compile();
+  void ask();
   void require_priority() const;
   Requests prepare();
   std::function<void()> lose();  // for Request::lost
   void reserve(const Requests& requests);
   void settle();
   void submit(const Requests& requests);
+  void post_begin();
   void classify(const std::shared_ptr<Classification>& texts, bool beyond_bound);
   void classify_input(Requests&& requests);
   void answer_classified(const Requests& requests, Classification::Result&& result);
@@ -120,6 +126,7 @@ class Completion : public std::enable_shared_from_this<Completion> {
 
   // Written by start(), constant afterwards.
   CompletionRequest request_;
+  std::shared_ptr<const Grammar> grammar_;  // that the answer follows, if any
   AnswerHead head_;
   std::unique_ptr<AnswerFormat> format_;
   uint64_t seed_ = 0;

@@ -65,20 +65,11 @@ StopRules stop_rules(const Services& services, const CompletionRequest& request,
   return rules;
 }
 
-std::shared_ptr<const Grammar> compile_grammar(const Services& services,
-                                               const CompletionRequest& request) {
-  if (!request.grammar) return nullptr;
-  const GrammarSource& source = *request.grammar;
-  if (services.grammars == nullptr) {
-    throw ApiError(400, source.param + ": this model has no end-of-text token, so no grammar",
-                   source.param, "unsupported_parameter");
-  }
+// What a grammar's error says, and of which field.
+template <typename Work>
+std::shared_ptr<const Grammar> grammar_by(const GrammarSource& source, const Work& work) {
   try {
-    std::shared_ptr<const Grammar> grammar = services.grammars->kept(source.kind, source.text);
-    if (grammar) return grammar;
-    const auto compile = [&] { grammar = services.grammars->compile(source.kind, source.text); };
-    if (services.workers.wait_aside(compile)) return grammar;
-    throw Error(Code::resource_exhausted, "too many grammars are being compiled: ask again");
+    return work();
   } catch (const Error& error) {
     throw to_api_error(Error(error.code(), source.param + ": " + error.what()), source.param);
   }
@@ -127,14 +118,29 @@ void truncate_prompt(const Services& services, const CompletionRequest& request,
   if (surplus > 0) prompt.erase(prompt.begin(), prompt.begin() + surplus);
 }
 
+std::shared_ptr<const Grammar> kept_grammar(const Services& services,
+                                            const CompletionRequest& request) {
+  const GrammarSource& source = *request.grammar;
+  if (services.grammars == nullptr) {
+    throw ApiError(400, source.param + ": this model has no end-of-text token, so no grammar",
+                   source.param, "unsupported_parameter");
+  }
+  return grammar_by(source, [&] { return services.grammars->kept(source.kind, source.text); });
+}
+
+std::shared_ptr<const Grammar> compile_grammar(const Services& services,
+                                               const CompletionRequest& request) {
+  const GrammarSource& source = *request.grammar;
+  return grammar_by(source, [&] { return services.grammars->compile(source.kind, source.text); });
+}
+
 Requests make_engine_requests(const Services& services, const CompletionRequest& wanted,
-                              uint64_t seed) {
+                              const std::shared_ptr<const Grammar>& grammar, uint64_t seed) {
   const ModelConfig& config = services.engine.model_config();
   if (wanted.return_routed_experts && config.n_experts == 0) {
     throw ApiError(400, "return_routed_experts: this model has no experts", "return_routed_experts",
                    "unsupported_parameter");
   }
-  const std::shared_ptr<const Grammar> grammar = compile_grammar(services, wanted);
   Requests requests;
   for (std::vector<int32_t>& prompt : tokenize(services, wanted)) {
     auto request = std::make_shared<Request>();

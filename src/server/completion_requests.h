@@ -15,11 +15,21 @@
 
 namespace dbrx {
 
-// One request per prompt, without ids and sinks. Throws ApiError(400): a prompt or its answer does
-// not fit the context, a grammar can't be compiled, the whole answer could be too large.
-std::vector<std::shared_ptr<Request>> make_engine_requests(const Services& services,
-                                                           const CompletionRequest& request,
-                                                           uint64_t seed);
+// The grammar that the request asks for, if it was compiled before; else null. Throws ApiError when
+// it was refused, or when this server has no grammars.
+std::shared_ptr<const Grammar> kept_grammar(const Services& services,
+                                            const CompletionRequest& request);
+
+// Compiles it, which may take seconds. Throws ApiError(400) when it is refused.
+std::shared_ptr<const Grammar> compile_grammar(const Services& services,
+                                               const CompletionRequest& request);
+
+// One request per prompt, without ids and sinks. grammar: null when the answer is free. Throws
+// ApiError(400): a prompt or its answer does not fit the context, the whole answer could be too
+// large.
+std::vector<std::shared_ptr<Request>> make_engine_requests(
+    const Services& services, const CompletionRequest& request,
+    const std::shared_ptr<const Grammar>& grammar, uint64_t seed);
 
 // Keeps the end of a prompt, as far as the request asks for that.
 void truncate_prompt(const Services& services, const CompletionRequest& request,

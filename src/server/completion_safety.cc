@@ -17,24 +17,28 @@ ApiError classifier_failed(const std::string& id, const std::string& error) {
 
 }  // namespace
 
-// The events of an answer that the engine never hears of. Nothing of what was asked is remembered.
+// Begins the answer with events that the engine never hears of. Nothing of what was asked is
+// remembered.
 void Completion::answer_blocked() {
   record_.input.clear();
   record_.choices.clear();
   const size_t n_prompts = std::max<size_t>(request_.prompts.size(), 1);
   usage_.assign(n_prompts, {});
   choices_.assign(n_prompts * static_cast<size_t>(request_.n), {});
-  std::lock_guard lock(mutex_);
-  for (size_t prompt = 0; prompt < n_prompts; ++prompt) {
-    for (int32_t choice = 0; choice < request_.n; ++choice) {
-      Event event;
-      event.choice = choice;
-      event.text = kSafetyRefusal;
-      event.finish = FinishReason::stop;
-      event.last = choice + 1 == request_.n;
-      arrivals_.push_back({prompt, std::move(event)});
+  {
+    std::lock_guard lock(mutex_);
+    for (size_t prompt = 0; prompt < n_prompts; ++prompt) {
+      for (int32_t choice = 0; choice < request_.n; ++choice) {
+        Event event;
+        event.choice = choice;
+        event.text = kSafetyRefusal;
+        event.finish = FinishReason::stop;
+        event.last = choice + 1 == request_.n;
+        arrivals_.push_back({prompt, std::move(event)});
+      }
     }
   }
+  post_begin();
 }
 
 // Asks the classifier; it may be cancelled from now on.
@@ -64,20 +68,12 @@ void Completion::classify_input(Requests&& requests) {
 
 // On a text worker: start() goes on.
 void Completion::answer_classified(const Requests& requests, Classification::Result&& result) {
-  try {
-    if (aborted_) throw shutting_down();
+  go_on([&] {
     if (!result.error.empty()) throw classifier_failed(head_.id, result.error);
     input_.verdicts = std::move(result.verdicts);
     input_.blocked = result.blocked;
-    if (input_.blocked) {
-      answer_blocked();
-    } else {
-      submit(requests);
-    }
-    reply_->post([self = shared_from_this()] { self->begin(); });
-  } catch (...) {
-    refuse(current_api_error(head_.id));
-  }
+    input_.blocked ? answer_blocked() : submit(requests);
+  });
 }
 
 // Leaves the text that the filters let through by now; a block makes it the choice's last.

@@ -98,7 +98,7 @@ struct Rig {
   FakeModel model{kVocab};
   Tokenizer tokenizer = Tokenizer::from_json(tiny::tokenizer_json(), "test");
   Engine engine{context, model, &tokenizer, {}};
-  TextWorkers workers{1};
+  FairWorkers workers{"text", 1};
   Telemetry telemetry{{}, [] { return EngineSample(); }};
   Services services{.engine = engine,
                     .tokenizer = tokenizer,

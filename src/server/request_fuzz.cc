@@ -35,7 +35,7 @@ struct Fixture {
   FakeModel model{/*vocab_size=*/310, /*max_seq_len=*/256};
   Tokenizer tokenizer = Tokenizer::from_json(tiny::tokenizer_json(), "fuzz");
   Engine engine{context, model, &tokenizer, {.eos_token_ids = {tiny::added_id(0)}}};
-  TextWorkers workers{1};
+  FairWorkers workers{"text", 1};
   Telemetry telemetry{{}, [] { return EngineSample(); }};
   Services services{.engine = engine,
                     .tokenizer = tokenizer,
@@ -46,8 +46,8 @@ struct Fixture {
                     .system_fingerprint = "f",
                     .parse = {.n_ids = tokenizer.n_ids(), .max_context = engine.max_context()},
                     .max_token_bytes = 20,
-                    .unknown_names = {},
-                    .safety = make_safety_policy({.mode = "always", .pii = "mask"})};
+                    .unknown_names = {}};
+  SafetyPolicy safety = make_safety_policy({.mode = "always", .pii = "mask"});
 };
 
 CompletionRequest parse(std::string_view path, std::string_view body, const ParseOptions& options) {
@@ -70,10 +70,10 @@ CompletionRequest parse(std::string_view path, std::string_view body, const Pars
 // The engine must take what was not refused before, and end it when its client leaves.
 void try_request(Fixture& fixture, std::string_view path, std::string_view body) {
   CompletionRequest wanted = parse(path, body, fixture.services.parse);
-  wanted.grammar.reset();
-  check_input(fixture.services, wanted);
+  check_input(fixture.services, fixture.safety, wanted);
   bool over = false;
-  const auto requests = make_engine_requests(fixture.services, wanted, /*seed=*/1);
+  const auto requests =
+      make_engine_requests(fixture.services, wanted, /*grammar=*/nullptr, /*seed=*/1);
   for (const std::shared_ptr<Request>& request : requests) {
     request->sink = [&over](Event&& event) { over = event.last; };
     if (fixture.engine.submit(request) != SubmitResult::ok) std::abort();

@@ -19,7 +19,6 @@
 #include "server/server_files.h"
 #include "server/service_manager.h"
 #include "server/telemetry_routes.h"
-#include "server/text_workers.h"
 #include "server/tokenize_routes.h"
 
 namespace dbrx {
@@ -109,6 +108,7 @@ struct Server::State {
                  .tokenizer = tokenizer,
                  .chat_template = std::move(chat_template),
                  .grammars = grammars ? &*grammars : nullptr,
+                 .grammar_queue = grammars ? &grammar_queue : nullptr,
                  .workers = workers,
                  .telemetry = telemetry,
                  .model_names = options.model_names,
@@ -141,7 +141,7 @@ struct Server::State {
                     log_access(options.access_log, request, outcome);
                     count_answer(request, outcome);
                   }}),
-        workers(options.n_text_workers) {
+        workers("text", static_cast<size_t>(options.n_text_workers)) {
     services.safety = std::make_shared<ReadySafety>(
         ReadySafety{options.safety, make_ready(services, options.safety.classifier)});
     http.each_second([this] {
@@ -156,6 +156,13 @@ struct Server::State {
       tell_service("STOPPING=1\nSTATUS=finishing requests");
     });
   }
+
+  ~State() {
+    grammar_queue.end();
+    workers.end();
+  }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
 
   std::vector<Route> make_routes();
   void count_answer(const HttpRequest& request, const HttpOutcome& outcome);
@@ -178,7 +185,9 @@ struct Server::State {
   WatchedFiles files;                      // before those that read them first: no change is missed
   Router router;
   HttpServer http;
-  TextWorkers workers;  // last: its tasks use all of the above, and its end waits for them
+  // Last: their tasks use all of the above and each other, and ~State() waits for them.
+  FairWorkers workers;
+  GrammarQueue grammar_queue;
 };
 
 std::vector<Route> Server::State::make_routes() {
@@ -291,6 +300,8 @@ HttpResponse Server::State::index() const {
 // On a text worker.
 ServerSample Server::State::sample() {
   return {.is_ready = is_ready,
+          .texts_waiting = workers.n_waiting(),
+          .grammars_waiting = grammar_queue.n_waiting(),
           .files = files.sample(),
           .certificate_expiry = http.certificate_expiry()};
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "server/fake_server.h"
+#include "server/grammar_queue.h"
 
 namespace dbrx {
 namespace {
@@ -53,26 +54,69 @@ TEST(ServerLoad, AGrammarThatCompilesForEverIsRefusedWhileOthersAreAnswered) {
   EXPECT_NE(text_at(error, "/error/message").find("to compile"), std::string::npos) << answer.body;
 }
 
-TEST(ServerLoad, ManyGrammarsThatCompileForEverHoldUpNoOtherRequest) {
-  FakeServer server;
-  const char* known = R"({"prompt": "a", "guided_regex": "[b-d]{3}"})";
-  EXPECT_EQ(server.complete(known).status, 200);
-  std::vector<std::unique_ptr<TestClient>> hostile;
-  for (const char* number : {"99999989", "99999971", "99999959", "99999941", "99999931"}) {
-    hostile.push_back(std::make_unique<TestClient>(server.port));
-    hostile.back()->send_request(
-        "POST", "/v1/completions",
-        std::string(R"({"prompt": "a", "guided_json": {"type": "integer", "multipleOf": )") +
-            number + "}}");
+std::string key_header(const std::string& name) { return "x-api-key: " + name + "-key\r\n"; }
+
+FakeServer::Setup with_keys() {
+  FakeServer::Setup setup;
+  for (const char* name : {"flood", "polite"}) {
+    Identity identity;
+    identity.name = name;
+    identity.scopes = {Scope::infer};
+    setup.server.keys.add(std::string(name) + "-key", identity);
   }
+  return setup;
+}
+
+// Clients of the key "flood", each with a schema that takes all the time that it may.
+struct Flood {
+  Flood(const FakeServer& server, int n) {
+    for (int i = 0; i < n; ++i) {
+      clients.push_back(std::make_unique<TestClient>(server.port));
+      clients.back()->send_request(
+          "POST", "/v1/completions",
+          R"({"prompt": "a", "guided_json": {"type": "integer", "multipleOf": )" +
+              std::to_string(99999989 - 2 * i) + "}}",
+          key_header("flood"));
+    }
+  }
+  int64_t n_answered() const {
+    return std::count_if(clients.begin(), clients.end(),
+                         [](const auto& client) { return client->has_answer(); });
+  }
+
+  std::vector<std::unique_ptr<TestClient>> clients;
+};
+
+TEST(ServerLoad, ManyGrammarsThatCompileForEverHoldUpNoGrammarOfOthers) {
+  FakeServer server(with_keys());
+  const Flood flood(server, 4);
   EXPECT_EQ(server.get("/health").status, 200);  // the server has read what came before
-  EXPECT_EQ(server.complete(R"({"prompt": "a"})").status, 200);
-  EXPECT_EQ(server.complete(known).status, 200);
-  // They take a second of CPU time each, two at a time: the last ones are not answered yet.
-  const bool all_answered = std::all_of(hostile.begin(), hostile.end(),
-                                        [](const auto& client) { return client->has_answer(); });
-  EXPECT_FALSE(all_answered);
-  for (const auto& client : hostile) EXPECT_EQ(client->read_answer().status, 400);
+  for (const char* regex : {"[b-d]{3}", "[b-d]{4}"}) {
+    const TestAnswer answer = server.post(
+        "/v1/completions", std::string(R"({"prompt": "a", "guided_regex": ")") + regex + "\"}",
+        key_header("polite"));
+    EXPECT_EQ(answer.status, 200) << answer.body;
+  }
+  EXPECT_LE(flood.n_answered(), 1);  // they take a second of CPU time each
+}
+
+TEST(ServerLoad, WhoseGrammarsWaitMayNotHaveAllPlacesAndLosesThemWhenGone) {
+  FakeServer server(with_keys());
+  const char* fresh = R"({"prompt": "a", "guided_regex": "[b-d]{3}"})";
+  {
+    const Flood flood(server, GrammarQueue::kPlaces / 2 + 1);
+    EXPECT_TRUE(becomes_true([&] { return flood.n_answered() > 0; }));
+    const TestAnswer refused = server.post("/v1/completions", fresh, key_header("flood"));
+    EXPECT_EQ(refused.status, 429) << refused.body;
+    EXPECT_NE(refused.body.find("grammars"), std::string::npos) << refused.body;
+    EXPECT_EQ(server.post("/v1/completions", fresh, key_header("polite")).status, 200);
+  }
+  EXPECT_TRUE(becomes_true([&] {
+    return server
+               .post("/v1/completions", R"({"prompt": "a", "guided_regex": "[b-d]{5}"})",
+                     key_header("flood"))
+               .status == 200;
+  }));
 }
 
 TEST(ServerLoad, AClientThatLeavesFreesItsPlace) {

@@ -9,12 +9,13 @@
 #include <string>
 #include <vector>
 
+#include "base/fair_workers.h"
 #include "engine/engine.h"
+#include "server/grammar_queue.h"
 #include "server/open_calls.h"
 #include "server/openai_parse.h"
 #include "server/rate_limits.h"
 #include "server/safety.h"
-#include "server/text_workers.h"
 #include "text/chat_template.h"
 #include "text/grammar.h"
 #include "text/tokenizer.h"
@@ -37,8 +38,9 @@ struct Services {
   Engine& engine;
   const Tokenizer& tokenizer;
   std::optional<ChatTemplate> chat_template;
-  GrammarCompiler* grammars = nullptr;  // null when the model has no end-of-text token
-  TextWorkers& workers;
+  GrammarCompiler* grammars = nullptr;    // null when the model has no end-of-text token
+  GrammarQueue* grammar_queue = nullptr;  // of those who wait for them; null when they are
+  FairWorkers& workers;                   // for texts
   Telemetry& telemetry;
   std::vector<std::string> model_names;  // the first one is the default
   std::string system_fingerprint;

@@ -24,6 +24,10 @@ void add_files(const std::vector<FileSample>& files, FamilyList& out) {
 void add_sample(const ServerSample& sample, FamilyList& out) {
   out.gauge("dbrx:ready", "Whether the server takes requests, as /readyz says it.",
             sample.is_ready ? 1 : 0);
+  out.gauge("dbrx:text_tasks_waiting", "Tasks of requests that no text worker has begun.",
+            number(sample.texts_waiting));
+  out.gauge("dbrx:grammars_waiting", "Requests that wait for the turn of their new grammar.",
+            number(sample.grammars_waiting));
   add_files(sample.files, out);
   if (!sample.certificate_expiry) return;
   out.gauge("dbrx:certificate_expiry_timestamp_seconds",

@@ -11,11 +11,12 @@ namespace {
 // Usual grammars take 0.1 MB; a trial bounds one at 256 MiB.
 constexpr size_t kMaxKept = 64;
 constexpr size_t kMaxKeptBytes = size_t{64} << 20;
+// Of a refusal the source is kept, and why.
+constexpr size_t kMaxRefusals = 256;
+constexpr size_t kMaxRefusalBytes = size_t{8} << 20;
 // What the first mask adds with all tokens of a vocabulary of 100K, of which a trial knows nothing:
 // 20 to 270 kB where it is more than a third of the whole.
 constexpr size_t kFirstMaskBytes = size_t{256} << 10;
-// Each may keep a core busy for two seconds.
-constexpr size_t kMaxAtOnce = 2;
 // The work grows faster than the source, fastest with rules: a list of functions needs more room.
 constexpr size_t kMaxRuleBytes = size_t{16} << 10;
 constexpr size_t kMaxSchemaBytes = size_t{256} << 10;
@@ -68,16 +69,13 @@ class PaceWatch {
 
 }  // namespace
 
-// One's time to compile a source, unless it is kept: that of nobody else with the same one, and of
-// not too many others. Throws as find does.
+// One's time to compile a source, unless it is kept: that of nobody else with the same one. Throws
+// as find does.
 class GrammarCompiler::Turn {
  public:
   Turn(GrammarCompiler& compiler, const std::string& key) : compiler_(compiler), key_(key) {
     std::unique_lock lock(compiler.mutex_);
-    compiler.turn_over_.wait(lock, [&] {
-      return compiler.by_key_.contains(key) ||
-             (compiler.in_work_.size() < kMaxAtOnce && !compiler.in_work_.contains(key));
-    });
+    compiler.turn_over_.wait(lock, [&] { return !compiler.in_work_.contains(key); });
     kept_ = compiler.find(key);
     if (!kept_) compiler.in_work_.insert(key);
   }
@@ -130,7 +128,11 @@ GrammarMatcher Grammar::start() const {
 
 GrammarCompiler::GrammarCompiler(const Tokenizer& tokenizer, int32_t eos_id,
                                  const std::string& trial_program, double max_mask_seconds)
-    : tokenizer_(tokenizer), eos_id_(eos_id), max_mask_seconds_(max_mask_seconds) {
+    : tokenizer_(tokenizer),
+      eos_id_(eos_id),
+      max_mask_seconds_(max_mask_seconds),
+      grammars_(kMaxKept, kMaxKeptBytes),
+      refusals_(kMaxRefusals, kMaxRefusalBytes) {
   CHECK(eos_id >= 0 && eos_id < tokenizer.n_ids());
   if (!trial_program.empty()) trial_.emplace(trial_program, tokenizer, eos_id);
 }
@@ -165,11 +167,13 @@ std::shared_ptr<const Grammar> GrammarCompiler::compile(GrammarKind kind, std::s
   size_t n_bytes = key.size() + kFirstMaskBytes;
   try {
     const std::shared_ptr<const Grammar> grammar = make(kind, source, n_bytes);
-    keep({.key = key, .grammar = grammar, .refusal = {}, .n_bytes = n_bytes});
+    const std::lock_guard lock(mutex_);
+    grammars_.put(key, grammar, n_bytes);
     return grammar;
   } catch (const Error& error) {
     if (error.code() == Code::invalid_argument) {  // the next try may go better otherwise
-      keep({.key = key, .grammar = nullptr, .refusal = error, .n_bytes = n_bytes});
+      const std::lock_guard lock(mutex_);
+      refusals_.put(key, error, key.size() + std::string_view(error.what()).size());
     }
     throw;
   }
@@ -189,28 +193,11 @@ std::shared_ptr<const Grammar> GrammarCompiler::make(GrammarKind kind, std::stri
 // Null when it is not there. Throws Error when it was refused or has shown to be too slow. With
 // the mutex locked.
 std::shared_ptr<const Grammar> GrammarCompiler::find(const std::string& key) {
-  const auto found = by_key_.find(key);
-  if (found == by_key_.end()) return nullptr;
-  recent_.splice(recent_.begin(), recent_, found->second);
-  if (found->second->refusal) throw Error(*found->second->refusal);
-  const std::shared_ptr<const Grammar> grammar = found->second->grammar;
-  if (grammar->too_slow()) throw Error(Code::invalid_argument, kTooSlow);
-  return grammar;
-}
-
-void GrammarCompiler::keep(Entry entry) {
-  if (entry.n_bytes > kMaxKeptBytes) return;  // all others would have to go
-  std::list<Entry> added;
-  added.push_front(std::move(entry));
-  const std::lock_guard lock(mutex_);
-  by_key_.emplace(added.front().key, added.begin());
-  n_kept_bytes_ += added.front().n_bytes;
-  recent_.splice(recent_.begin(), added);
-  while (recent_.size() > kMaxKept || n_kept_bytes_ > kMaxKeptBytes) {
-    n_kept_bytes_ -= recent_.back().n_bytes;
-    by_key_.erase(recent_.back().key);
-    recent_.pop_back();
-  }
+  if (const Error* refusal = refusals_.find(key)) throw Error(*refusal);
+  const std::shared_ptr<const Grammar>* grammar = grammars_.find(key);
+  if (grammar == nullptr) return nullptr;
+  if ((*grammar)->too_slow()) throw Error(Code::invalid_argument, kTooSlow);
+  return *grammar;
 }
 
 }  // namespace dbrx

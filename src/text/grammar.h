@@ -7,7 +7,6 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
-#include <list>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -15,10 +14,10 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 
 #include "base/error.h"
+#include "base/recent_map.h"
 #include "text/grammar_trial.h"
 #include "text/tokenizer.h"
 
@@ -88,7 +87,8 @@ class Grammar {
   std::shared_ptr<GrammarPace> pace_;
 };
 
-// Compiles grammars for one tokenizer and keeps the last ones. May be called from several threads.
+// Compiles grammars for one tokenizer and keeps the last ones, and apart from them what was wrong
+// with those that it refused. May be called from several threads.
 class GrammarCompiler {
  public:
   // eos_id: any id that ends a text, below tokenizer.n_ids(). The tokenizer outlives the compiler.
@@ -105,24 +105,17 @@ class GrammarCompiler {
   // Throws Error: invalid_argument saying what is wrong with the source, or that it would cost too
   // much: more than 16 KiB of rules (lark, regex), 256 KiB of anything else, or a trial's budget;
   // resource_exhausted when there can't be a trial. Takes as long as the trial once more, and a
-  // mask; before, as long as it waits for its turn: one source is compiled once, and few at a time.
+  // mask. One source is compiled once: who asks for it meanwhile waits.
   std::shared_ptr<const Grammar> compile(GrammarKind kind, std::string_view source);
 
  private:
   struct Close {
     void operator()(DbrxTextVocabulary* handle) const;
   };
-  struct Entry {
-    std::string key;
-    std::shared_ptr<const Grammar> grammar;
-    std::optional<Error> refusal;  // instead of a grammar
-    size_t n_bytes;
-  };
   class Turn;
 
   std::shared_ptr<const Grammar> find(const std::string& key);
   std::shared_ptr<const Grammar> make(GrammarKind kind, std::string_view source, size_t& n_bytes);
-  void keep(Entry entry);
   DbrxTextVocabulary* vocabulary();
 
   const Tokenizer& tokenizer_;
@@ -134,9 +127,8 @@ class GrammarCompiler {
   std::mutex mutex_;                                 // guards what is below
   std::condition_variable turn_over_;
   std::set<std::string> in_work_;  // keys of what is compiled now
-  std::list<Entry> recent_;        // the one used last in front
-  std::unordered_map<std::string_view, std::list<Entry>::iterator> by_key_;
-  size_t n_kept_bytes_ = 0;
+  RecentMap<std::shared_ptr<const Grammar>> grammars_;
+  RecentMap<Error> refusals_;
 };
 
 }  // namespace dbrx

@@ -276,6 +276,16 @@ TEST(Grammar, TheSameSourceIsCompiledOnce) {
   EXPECT_NE(compiler.compile(GrammarKind::regex, "a+"), first);
 }
 
+TEST(Grammar, RefusalsPushNoGrammarOut) {
+  const Tokenizer tokenizer = tiny();
+  GrammarCompiler compiler(tokenizer, tiny::added_id(0), "");
+  const auto good = compiler.compile(GrammarKind::regex, "a+");
+  for (int i = 0; i < 300; ++i) {
+    EXPECT_THROW(compiler.compile(GrammarKind::regex, "(" + std::to_string(i)), Error);
+  }
+  EXPECT_EQ(compiler.kept(GrammarKind::regex, "a+"), good);
+}
+
 TEST(Grammar, ARefusedSourceIsTriedOnce) {
   const TemporaryFolder dir;
   const std::filesystem::path trials = dir.path() / "trials";
