@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import pathlib
 import re
 import subprocess
 import time
@@ -12,7 +14,7 @@ import httpx
 import pytest
 
 import prometheus
-from dbrx_server import ROOT
+from dbrx_server import BINARY, ROOT
 from test_operations import make_certificate
 from waiting import wait_until
 
@@ -208,7 +210,32 @@ def test_what_is_seldom_is_counted_by_its_kind(start_server):
     assert 'http_requests_total{handler="none",method="GET",status="4xx"} 1' in text
     counted = re.findall(r'vllm:request_success_total\{.*finished_reason="(?:stop|length)".*\} (\d+)', text)
     assert sum(map(int, counted)) == len(answer.choices) == 4
+    assert 'dbrx:http_answers_total{method="GET",status="404"} 1' in text
+    client.completions.create(model=model, prompt="x", max_tokens=2, extra_body={"guided_regex": "[ab]+"})
+    assert "dbrx:grammar_wait_seconds_count 1\n" in get(server, "/metrics")
     assert re.search(r"vllm:request_params_n_sum\{.*\} 2\n", text)
+
+
+def test_the_process_is_described_as_the_system_describes_it(start_server):
+    before = time.time()
+    server = start_server()
+
+    def value(name):
+        return float(re.search(rf"^{name} (\S+)$", text, re.MULTILINE)[1])
+
+    text = get(server, "/metrics")
+    process = pathlib.Path(f"/proc/{server.process.pid}")
+    pages = int((process / "statm").read_text().split()[1])
+    assert value("process_resident_memory_bytes") == pytest.approx(pages * os.sysconf("SC_PAGESIZE"), rel=0.3)
+    assert 0 < value("process_resident_memory_bytes") < value("process_virtual_memory_bytes")
+    assert before - 2 < value("process_start_time_seconds") < time.time() + 2  # /proc counts whole seconds since the boot
+    assert value("process_open_fds") == pytest.approx(len(list((process / "fd").iterdir())), abs=20)
+    limits = re.search(r"Max open files\s+(\d+)", (process / "limits").read_text())
+    assert value("process_max_fds") == int(limits[1])
+    ticks = sum(map(int, (process / "stat").read_text().rpartition(")")[2].split()[11:13]))
+    assert 0 < value("process_cpu_seconds_total") <= ticks / os.sysconf("SC_CLK_TCK") + 1
+    version = subprocess.check_output([BINARY, "--version"], text=True)
+    assert re.search(r'dbrx:build_info\{fingerprint="dbrx-\S+",version="(\S+)"\} 1', text)[1] in version
 
 
 # Alerts

@@ -153,6 +153,7 @@ void complete_by_model(ServeFlags& flags, const LoadedModel& loaded) {
 int check_serve(ServeFlags& flags) {
   complete_options(flags);
   const Log log(LogFormat::text, "warn");
+  const BoundPort any_port(flags.server.host, 0);  // an address of this machine
   if (flags.verify) require_checksums(flags.model.model_dir);
   LoadedModel loaded =
       load_for_generation(flags.model, /*needs_chat_template=*/false, Weights::leave);

@@ -59,8 +59,11 @@ void add_time_flags(CLI::App& app, ServeFlags& flags) {
       "seconds after which a client that reads nothing is given up");
   add("--ping-interval", flags.ping_seconds, 0.1,
       "seconds between signs of life of silent streams");
+  add("--shutdown-delay", flags.shutdown_delay_seconds, 0,
+      "seconds after SIGTERM in which requests are still taken while /readyz says no, so that "
+      "balancers send them elsewhere first");
   add("--shutdown-timeout", flags.shutdown_seconds, 0,
-      "seconds that answers in progress get after SIGTERM");
+      "seconds that answers in progress get after SIGTERM (and the delay)");
   add("--stall-timeout", flags.stall_seconds, 0.1,
       "seconds without progress after which the engine counts as stalled (/readyz)");
 }

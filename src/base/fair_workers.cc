@@ -36,8 +36,11 @@ class TaskLines {
       if (is_new) lines_.erase(found);
       throw;
     }
+    ++n_waiting_;
     stand_in_line(client, line);
   }
+
+  int64_t n_waiting() const { return n_waiting_; }
 
   // The task whose turn it is, and its client, which has to be told of its end.
   std::pair<uint64_t, Task> pop() {
@@ -46,6 +49,7 @@ class TaskLines {
     line.turn.splice(line.turn.begin(), turns_, turns_.begin());
     std::pair<uint64_t, Task> next(client, std::move(line.tasks.front()));
     line.tasks.pop_front();
+    --n_waiting_;
     ++line.n_running;
     stand_in_line(client, line);
     return next;
@@ -72,6 +76,7 @@ class TaskLines {
   }
 
   const size_t n_per_client_;
+  int64_t n_waiting_ = 0;
   std::map<uint64_t, Line> lines_;  // of clients whose tasks wait or run
   std::list<uint64_t> turns_;       // clients of which a task may start, each once
 };
@@ -136,6 +141,11 @@ void FairWorkers::post(uint64_t client, std::function<void()> task) {
   if (pool_->is_over) return;
   pool_->tasks.push(client, std::move(task));
   pool_->changed.notify_one();
+}
+
+int64_t FairWorkers::n_waiting() const {
+  const std::lock_guard lock(pool_->mutex);
+  return pool_->tasks.n_waiting();
 }
 
 }  // namespace dbrx

@@ -26,6 +26,9 @@ class FairWorkers {
   // Waits for all tasks.
   void end();
 
+  // Tasks that have not begun. From any thread.
+  int64_t n_waiting() const;
+
  private:
   struct Pool;
   std::unique_ptr<Pool> pool_;

@@ -35,6 +35,7 @@ TEST(FairWorkers, ClientsTakeTurns) {
     for (const char client : std::string("aaaaabbc")) {
       workers.post(static_cast<uint64_t>(client), [&order, client] { order += client; });
     }
+    EXPECT_GE(workers.n_waiting(), 8);  // and the first, if it has not begun
     all_wait.count_down();
   }
   EXPECT_EQ(order, "abcabaaa");

@@ -7,6 +7,7 @@
 #include "server/completion_requests.h"
 #include "server/http_text.h"
 #include "server/responses_parse.h"
+#include "telemetry/telemetry.h"
 
 namespace dbrx {
 namespace {
@@ -65,7 +66,11 @@ void Completion::start(const CompletionRoute& route, std::string_view body) {
 
 // Aside of the text workers, whose tasks are short. Who has left by its turn takes no time.
 void Completion::compile() {
-  services_.grammar_queue->post(client_->id, [self = shared_from_this()] {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point asked = Clock::now();
+  services_.grammar_queue->post(client_->id, [self = shared_from_this(), asked] {
+    const std::chrono::duration<double> waited = Clock::now() - asked;
+    self->services_.telemetry.metrics().grammar_waited(waited.count());
     self->go_on([&] {
       self->grammar_ = compile_grammar(self->services_, self->request_);
       self->services_.workers.post(self->client_->id,

@@ -22,6 +22,9 @@ class GrammarQueue {
   // any thread. The task must not throw, and looks itself whether somebody still waits for it.
   void post(uint64_t client, std::function<void()> task);
 
+  // Tasks that have not begun. From any thread.
+  int64_t n_waiting() const { return workers_.n_waiting(); }
+
   // Waits for all tasks; later ones are dropped.
   void end() { workers_.end(); }
 

@@ -245,7 +245,7 @@ void HttpServer::State::wait_for_hangup() {
 }
 
 void HttpServer::State::use_certificate(std::shared_ptr<asio::ssl::context> context) {
-  const int64_t expires = certificate_expiry(*context);
+  const int64_t expires = dbrx::certificate_expiry(*context);
   if (expires < std::time(nullptr)) {
     spdlog::warn("{}: the certificate, or one of its chain, has expired",
                  hub.options.tls.certificate);

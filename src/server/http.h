@@ -173,11 +173,9 @@ class HttpServer {
   // on the I/O thread. Throws Error that names the file at fault.
   std::function<void()> read_certificate() const;
 
-  struct TlsState {
-    std::optional<int64_t> certificate_expiry;  // seconds since 1970; none: plain HTTP
-    int64_t handshake_failures = 0;
-  };
-  TlsState tls_state() const;  // from any thread
+  // When the first certificate of the chain expires, in seconds since 1970; none: plain HTTP. From
+  // any thread.
+  std::optional<int64_t> certificate_expiry() const;
 
  private:
   struct State;

@@ -116,7 +116,10 @@ void Connection::start() {
 }
 
 void Connection::drain() {
-  if (reading_ && !in_request_) kill();
+  if (reading_ && !in_request_) {
+    end_ = "the server ends";
+    kill();
+  }
   if (exchange_) exchange_->close_after();
 }
 

@@ -2,7 +2,6 @@
 // answer. Runs on the I/O thread. Included by http*.cc only (Beast and Asio are slow to compile).
 #pragma once
 
-#include <atomic>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>

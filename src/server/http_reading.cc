@@ -117,7 +117,12 @@ Connection::Task<bool> Connection::wait_for_request() {
   deadline_.start(patience(hub_.options.idle_timeout));
   while (!has_begin_of_request()) {
     auto [ec, n] = co_await stream_.async_read_some(buffer_.prepare(kFirstReadBytes), kAwait);
-    if (ec) break;
+    if (ec) {
+      // Who closed it has said why.
+      if (stream_.socket().is_open())
+        end_ = deadline_.expired() ? "it was idle" : "the client left";
+      break;
+    }
     buffer_.commit(n);
   }
   deadline_.stop();

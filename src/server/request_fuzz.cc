@@ -46,8 +46,8 @@ struct Fixture {
                     .system_fingerprint = "f",
                     .parse = {.n_ids = tokenizer.n_ids(), .max_context = engine.max_context()},
                     .max_token_bytes = 20,
-                    .unknown_names = {},
-                    .safety = make_safety_policy({.mode = "always", .pii = "mask"})};
+                    .unknown_names = {}};
+  SafetyPolicy safety = make_safety_policy({.mode = "always", .pii = "mask"});
 };
 
 CompletionRequest parse(std::string_view path, std::string_view body, const ParseOptions& options) {
@@ -70,7 +70,7 @@ CompletionRequest parse(std::string_view path, std::string_view body, const Pars
 // The engine must take what was not refused before, and end it when its client leaves.
 void try_request(Fixture& fixture, std::string_view path, std::string_view body) {
   CompletionRequest wanted = parse(path, body, fixture.services.parse);
-  check_input(fixture.services, wanted);
+  check_input(fixture.services, fixture.safety, wanted);
   bool over = false;
   const auto requests =
       make_engine_requests(fixture.services, wanted, /*grammar=*/nullptr, /*seed=*/1);

@@ -301,11 +301,11 @@ HttpResponse Server::State::index() const {
 
 // On a text worker.
 ServerSample Server::State::sample() {
-  const HttpServer::TlsState tls = http.tls_state();
   return {.is_ready = is_ready,
+          .texts_waiting = workers.n_waiting(),
+          .grammars_waiting = grammar_queue.n_waiting(),
           .files = files.sample(),
-          .certificate_expiry = tls.certificate_expiry,
-          .tls_handshake_failures = tls.handshake_failures};
+          .certificate_expiry = http.certificate_expiry()};
 }
 
 void Server::State::tell_service(const std::string& lines) const {

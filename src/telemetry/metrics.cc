@@ -24,6 +24,7 @@ const Buckets kTokenSeconds = {0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.
 const Buckets kRequestSeconds = {0.3, 0.5, 0.8, 1,  1.5, 2,   2.5, 5,   10,   15,  20,
                                  30,  40,  50,  60, 120, 240, 480, 960, 1920, 7680};
 const Buckets kChoices = {1, 2, 5, 10, 20};
+const Buckets kWaitSeconds = {0.001, 0.01, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60};
 const Buckets kHttpSeconds = {0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300};
 
 // 1, 2, 5, 10, 20, 50, ... up to the context.
@@ -109,6 +110,11 @@ Metrics::Metrics(MetricsOptions options, SampleEngine engine)
                          .Name("http_request_duration_seconds")
                          .Help("From the first byte of a request to the last of its answer.")
                          .Register(registry_)),
+      grammar_wait_(prometheus::BuildHistogram()
+                        .Name("dbrx:grammar_wait_seconds")
+                        .Help("From a request for a new grammar to its turn to be compiled.")
+                        .Register(registry_)
+                        .Add({}, kWaitSeconds)),
       errors_(counters(registry_, "dbrx:request_errors_total",
                        "Requests to the model that got an error, by status and code.")),
       throttled_(counters(registry_, "dbrx:throttled_total",

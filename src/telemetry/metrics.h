@@ -47,6 +47,9 @@ class Metrics {
   void first_token(double seconds) { time_to_first_token_.Observe(seconds); }
   void next_token(double seconds) { inter_token_latency_.Observe(seconds); }
 
+  // A new grammar waited so long for its turn to be compiled.
+  void grammar_waited(double seconds) { grammar_wait_.Observe(seconds); }
+
   void finished(const RequestRecord& record);
 
   // route: its pattern, or "none". method: one that routes have, or "other". key: its name, or
@@ -87,6 +90,7 @@ class Metrics {
   prometheus::Family<prometheus::Counter>& http_requests_;
   prometheus::Family<prometheus::Counter>& http_answers_;
   prometheus::Family<prometheus::Histogram>& http_duration_;
+  prometheus::Histogram& grammar_wait_;
   prometheus::Family<prometheus::Counter>& errors_;
   prometheus::Family<prometheus::Counter>& throttled_;
   prometheus::Family<prometheus::Counter>& blocked_;

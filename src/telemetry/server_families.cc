@@ -24,13 +24,15 @@ void add_files(const std::vector<FileSample>& files, FamilyList& out) {
 void add_sample(const ServerSample& sample, FamilyList& out) {
   out.gauge("dbrx:ready", "Whether the server takes requests, as /readyz says it.",
             sample.is_ready ? 1 : 0);
+  out.gauge("dbrx:text_tasks_waiting", "Tasks of requests that no text worker has begun.",
+            number(sample.texts_waiting));
+  out.gauge("dbrx:grammars_waiting", "Requests that wait for the turn of their new grammar.",
+            number(sample.grammars_waiting));
   add_files(sample.files, out);
   if (!sample.certificate_expiry) return;
   out.gauge("dbrx:certificate_expiry_timestamp_seconds",
             "When the first certificate of the chain expires, since 1970.",
             number(*sample.certificate_expiry));
-  out.counter("dbrx:tls_handshake_failures_total", "Connections on which no TLS came about.",
-              number(sample.tls_handshake_failures));
 }
 
 void add_http(const HttpSample& sample, FamilyList& out) {

@@ -17,9 +17,10 @@ struct FileSample {
 
 struct ServerSample {
   bool is_ready = true;
+  int64_t texts_waiting = 0;     // tasks that no text worker has begun
+  int64_t grammars_waiting = 0;  // requests whose grammar has not begun to be compiled
   std::vector<FileSample> files;
   std::optional<int64_t> certificate_expiry;  // seconds since 1970; none: plain HTTP
-  int64_t tls_handshake_failures = 0;
 };
 
 }  // namespace dbrx
