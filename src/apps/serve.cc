@@ -187,8 +187,6 @@ int serve(ServeFlags& flags) {
   options.service->tell("STATUS=loading the model");
   BoundPort port(options.host, options.port);  // before the weights, which take their time
   if (flags.verify) require_checksums(flags.model.model_dir);
-  flags.model.request_bytes =
-      static_cast<int64_t>(options.telemetry.recent.max_bytes + options.body_memory);
   LoadedModel loaded = load_for_generation(flags.model, /*needs_chat_template=*/false);
   complete_by_model(flags, loaded);
   options.telemetry.metrics.log_lines_dropped = [&log] { return log->n_dropped(); };

@@ -364,6 +364,8 @@ void complete_options(ServeFlags& flags) {
   TelemetryOptions& telemetry = options.telemetry;
   if (flags.no_records) telemetry.recent.max_requests = 0;
   telemetry.recent.texts = !flags.no_record_texts;
+  flags.model.request_bytes =
+      static_cast<int64_t>(telemetry.recent.max_bytes + options.body_memory);
   if (!flags.traces_endpoint.empty()) {
     telemetry.traces = parse_trace_endpoint(flags.traces_endpoint);
   }

@@ -34,6 +34,7 @@ class BlockPool {
   int64_t n_cached() const { return n_cached_; }                          // of these, can be found
   int64_t n_touched() const { return n_touched_; }                        // that were ever taken
   bool is_free(int32_t block) const { return at(block).n_owners == 0; }
+  bool has_one_owner(int32_t block) const { return at(block).n_owners == 1; }
   BlockName name(int32_t block) const { return at(block).name; }  // kNoBlock: it has none
 
   // A free block for new tokens. There must be one.

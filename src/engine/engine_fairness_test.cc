@@ -68,6 +68,35 @@ TEST(EngineFairness, a_client_with_a_thousand_requests_does_not_keep_another_one
   finish_all(rig.engine);
 }
 
+// One client has taken all places, or all of the cache, with answers that go on for long.
+TEST(EngineFairness, a_client_that_runs_nothing_does_not_wait_for_the_end_of_long_answers) {
+  for (const int64_t kv_blocks : {400, 60}) {
+    SCOPED_TRACE(kv_blocks);
+    Rig rig({.max_sequences = 8, .max_batched_tokens = 64, .kv_blocks = kv_blocks});
+    std::vector<Call> flood;
+    for (int i = 0; i < 20; ++i) flood.push_back(rig.add(1, 100, 900));
+    for (int i = 0; i < 300; ++i) rig.engine.step();
+    const int64_t before = rig.engine.stats().preemptions;
+    for (uint64_t client = 2; client < 6; ++client) {
+      const Call other = rig.add(client, 50, 3);
+      for (int i = 0; i < 6; ++i) rig.engine.step();
+      EXPECT_TRUE(other.answer->ended) << client;
+    }
+    if (kv_blocks == 400) {
+      EXPECT_EQ(rig.engine.stats().preemptions, before + 4);
+    }
+    finish_all(rig.engine);
+    // Who gave a place up says the same as one who has the engine alone.
+    for (size_t i = 0; i < flood.size(); ++i) {
+      Rig alone({.max_sequences = 8, .max_batched_tokens = 64, .kv_blocks = 400});
+      alone.n_calls = static_cast<int32_t>(i);
+      const Call same = alone.add(1, 100, 900);
+      finish_all(alone.engine);
+      EXPECT_EQ(same.answer->only().ids(), flood[i].answer->only().ids());
+    }
+  }
+}
+
 TEST(EngineFairness, clients_that_always_want_something_get_tokens_by_their_weights) {
   Rig rig({.max_sequences = 4, .max_batched_tokens = 64});
   std::map<uint64_t, int64_t> n_tokens;

@@ -20,6 +20,7 @@ namespace dbrx {
 struct Client {
   double served = 0;              // tokens / weight, in a time of its own: see above
   int64_t n_sequences = 0;        // that have not ended
+  int64_t n_running = 0;          // of these, by the scheduler's count
   std::deque<Sequence*> waiting;  // that have not run, by priority, then arrival, then choice
 };
 

@@ -164,17 +164,17 @@ void Scheduler::grow_blocks(size_t index, int64_t n_rows) {
     if (pool_.n_free() > 0) {
       sequence.blocks.push_back(pool_.take());
     } else if (room(sequence) == 0 && index + 1 < running_.size()) {
-      preempt_last();
+      preempt(*running_.back());
     } else {
       return;
     }
   }
 }
 
-void Scheduler::preempt_last() {
-  Sequence& victim = *running_.back();
+void Scheduler::preempt(Sequence& victim) {
   insert_in_order(evicted_, &victim);  // first: it may throw
-  running_.pop_back();
+  running_.erase(std::find(running_.begin(), running_.end(), &victim));
+  --victim.client->n_running;
   pool_.give_back(victim.blocks);
   victim.state = Sequence::State::waiting;
   victim.n_computed = victim.n_named = 0;
@@ -192,8 +192,23 @@ Sequence* Scheduler::next_in_line() const {
   if (evicted_.empty()) return fresh;
   Sequence* evicted = evicted_.front();
   if (fresh == nullptr) return evicted;
-  const bool first = fresh->owner->request->priority < evicted->owner->request->priority;
-  return first ? fresh : evicted;
+  const auto turn = [](const Sequence& sequence) {
+    return std::pair(sequence.owner->request->priority, sequence.client->n_running > 0);
+  };
+  return turn(*fresh) < turn(*evicted) ? fresh : evicted;
+}
+
+// Of the client that has most places, and two at least, the one that has least to lose; null where
+// there is none whose priority is not better than that of the one who would take its place.
+Sequence* Scheduler::who_makes_room(const Sequence& for_whom) const {
+  Sequence* victim = nullptr;
+  const auto key = [](const Sequence& s) { return std::pair(s.client->n_running, -s.n_computed); };
+  for (Sequence* sequence : running_) {
+    if (sequence->client->n_running < 2 || sequence->is_choosing()) continue;
+    if (sequence->owner->request->priority < for_whom.owner->request->priority) continue;
+    if (victim == nullptr || key(*sequence) >= key(*victim)) victim = sequence;
+  }
+  return victim;
 }
 
 // To prompts that have begun, and to the next in line while they may start.
@@ -230,11 +245,19 @@ Sequence* Scheduler::take_next_prompt() {
 }
 
 bool Scheduler::try_start(Sequence& sequence) {
-  if (n_running() == limits_.max_sequences || waits_for_prompt(sequence)) return false;
+  if (waits_for_prompt(sequence)) return false;
+  // Who runs nothing need not wait until another client, who has several places, has finished.
+  Sequence* victim = nullptr;
+  if (sequence.client->n_running == 0) victim = who_makes_room(sequence);
+  if (n_running() == limits_.max_sequences && victim == nullptr) return false;
   find_prefix(sequence);
   const int64_t n_found = std::ssize(prefix_) * kKvBlockTokens;
   const int64_t n_rows = rows_for(sequence, sequence.n_tokens() - n_found);
-  if (n_rows == 0 || !fits(sequence)) return false;
+  if (n_rows == 0) return false;
+  if (n_running() == limits_.max_sequences || !fits(sequence, nullptr)) {
+    if (victim == nullptr || !fits(sequence, victim)) return false;
+    preempt(*victim);
+  }
   start(sequence, n_rows);
   return true;
 }
@@ -244,7 +267,7 @@ void Scheduler::start(Sequence& sequence, int64_t n_rows) {
   reserve(sequence);  // first: it may throw
   const int64_t n_found = std::ssize(prefix_) * kKvBlockTokens;
   if (sequence.start >= 0) {
-    evicted_.pop_front();
+    evicted_.erase(std::find(evicted_.begin(), evicted_.end(), &sequence));
   } else {
     line_.take(sequence);
     sequence.start = n_started_++;
@@ -253,6 +276,7 @@ void Scheduler::start(Sequence& sequence, int64_t n_rows) {
     if (shares_blocks(sequence)) n_prefix_queries_ += sequence.n_tokens();
   }
   sequence.state = Sequence::State::running;
+  ++sequence.client->n_running;
   for (const int32_t block : prefix_) {
     pool_.share(block);
     sequence.blocks.push_back(block);
@@ -297,18 +321,27 @@ void Scheduler::find_prefix(const Sequence& sequence) {
 // A sequence starts when all its known tokens have room beside what the running ones still need for
 // theirs, and one block more for each of these to grow into: starting what must be preempted at
 // once would only compute the same prompt twice. Found blocks that others have need no room.
-bool Scheduler::fits(const Sequence& sequence) const {
-  int64_t n_promised = n_running();
-  for (const Sequence* other : running_) n_promised += missing_blocks(*other);
+// `victim` would go first, with the blocks that nobody else can have: those without a name.
+bool Scheduler::fits(const Sequence& sequence, const Sequence* victim) const {
+  int64_t n_promised = 0;
+  for (const Sequence* other : running_) {
+    if (other != victim) n_promised += 1 + missing_blocks(*other);
+  }
   const int64_t n_shared =
       std::ranges::count_if(prefix_, [&](int32_t block) { return !pool_.is_free(block); });
-  return blocks_for(sequence.n_tokens()) - n_shared + n_promised <= pool_.n_free();
+  int64_t n_given = 0;
+  for (size_t i = 0; victim != nullptr && i < victim->blocks.size(); ++i) {
+    const int32_t block = victim->blocks[i];
+    n_given += pool_.has_one_owner(block) && std::ranges::find(prefix_, block) == prefix_.end();
+  }
+  return blocks_for(sequence.n_tokens()) - n_shared + n_promised <= pool_.n_free() + n_given;
 }
 
 void Scheduler::remove(Sequence& sequence) {
   pool_.give_back(sequence.blocks);
   if (sequence.state == Sequence::State::running) {
     running_.erase(std::find(running_.begin(), running_.end(), &sequence));
+    --sequence.client->n_running;
   } else {
     CHECK(sequence.state == Sequence::State::waiting);
     if (sequence.start < 0) {

@@ -11,6 +11,10 @@
 // So the first in order always gets blocks, and every request ends. One whose next token is still
 // being chosen (grammar_choices.h) has nothing to compute, and sits out as well.
 //
+// A client that runs nothing does not wait for the end of another one's many: where there is no
+// place for it, or no block, the client that has most places gives one up, of the sequence for
+// which least was computed. Those of a client that still runs something wait behind it.
+//
 // A sequence begins with the blocks that hold the beginning of its text already (block_pool.h),
 // but for its last token, which is always computed. Rows of a prompt whose logprobs are wanted need
 // logits, and of those a step has few: they are taken from max_scoring_rows as well.
@@ -77,14 +81,15 @@ class Scheduler {
   void give_prompt_rows();
   Sequence* take_next_prompt();
   void grow_blocks(size_t index, int64_t n_rows);
-  void preempt_last();
+  void preempt(Sequence& victim);
+  Sequence* who_makes_room(const Sequence& for_whom) const;
   Sequence* next_in_line() const;
   bool try_start(Sequence& sequence);
   void start(Sequence& sequence, int64_t n_rows);
   bool waits_for_prompt(const Sequence& sequence) const;
   bool shares_blocks(const Sequence& sequence) const;
   void find_prefix(const Sequence& sequence);
-  bool fits(const Sequence& sequence) const;
+  bool fits(const Sequence& sequence, const Sequence* victim) const;
 
   SchedulerLimits limits_;
   BlockPool& pool_;

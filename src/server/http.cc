@@ -155,12 +155,9 @@ std::function<void()> HttpServer::read_certificate() const {
   };
 }
 
-HttpServer::TlsState HttpServer::tls_state() const {
-  TlsState tls;
-  if (state_->hub.options.tls.certificate.empty()) return tls;
-  tls.certificate_expiry = state_->certificate_expires;
-  tls.handshake_failures = state_->hub.places.sample().failed_handshakes;
-  return tls;
+std::optional<int64_t> HttpServer::certificate_expiry() const {
+  if (state_->hub.options.tls.certificate.empty()) return std::nullopt;
+  return state_->certificate_expires;
 }
 
 asio::awaitable<void> HttpServer::State::accept_loop() {

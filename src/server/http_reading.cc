@@ -87,12 +87,7 @@ Connection::Task<Connection::Read> Connection::read_request() {
     }
     place_->wait();
     in_request_ = co_await wait_for_request();
-    if (!in_request_) {
-      end_ = deadline_.expired() ? "it was idle"
-             : hub_.draining     ? "the server ends"
-                                 : "the client left";
-      co_return Read::closed;
-    }
+    if (!in_request_) co_return Read::closed;
   }
   place_->be_closable();
   started_ = std::chrono::steady_clock::now();
@@ -119,8 +114,9 @@ Connection::Task<bool> Connection::wait_for_request() {
     auto [ec, n] = co_await stream_.async_read_some(buffer_.prepare(kFirstReadBytes), kAwait);
     if (ec) {
       // Who closed it has said why.
-      if (stream_.socket().is_open())
+      if (stream_.socket().is_open()) {
         end_ = deadline_.expired() ? "it was idle" : "the client left";
+      }
       break;
     }
     buffer_.commit(n);

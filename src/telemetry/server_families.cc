@@ -42,10 +42,11 @@ void add_http(const HttpSample& sample, FamilyList& out) {
   out.counter("dbrx:connections_accepted_total", "Connections, refused ones too.",
               number(sample.accepted));
   out.counter("dbrx:connections_refused_total",
-              "Connections that found no place; of probes, which are answered even so, those that "
-              "were not.");
+              "Connections that found no place (of probes, which are answered even so, those that "
+              "were not), and failed handshakes of TLS.");
   out.counter_of({{"reason", "max_connections"}}, number(sample.refused_full));
   out.counter_of({{"reason", "max_connections_per_peer"}}, number(sample.refused_of_peer));
+  out.counter_of({{"reason", "tls_handshake"}}, number(sample.failed_handshakes));
   out.counter("dbrx:connections_closed_for_room_total",
               "Connections that waited for a request and were closed for new ones.",
               number(sample.closed_for_room));
