@@ -86,10 +86,13 @@ function(dbrx_floor name)
   endif()
 endfunction()
 
-# dbrx_fuzz(floor name SEEDS ...): the fuzz target src/<floor>/<name>_fuzz.cc. With clang and DBRX_FUZZ it
-# is a libFuzzer binary to be run by hand; otherwise a test that tries a fixed number of mutations.
+# dbrx_fuzz(floor name [COUNT n] SEEDS ...): the fuzz target src/<floor>/<name>_fuzz.cc. With clang and DBRX_FUZZ it
+# is a libFuzzer binary to be run by hand; otherwise a test that tries a fixed number of mutations, 20000 or COUNT.
 function(dbrx_fuzz floor name)
-  cmake_parse_arguments(arg "" "" "SEEDS" ${ARGN})
+  cmake_parse_arguments(arg "" "COUNT" "SEEDS" ${ARGN})
+  if(NOT arg_COUNT)
+    set(arg_COUNT 20000)
+  endif()
   if(NOT DBRX_TESTS)
     return()
   endif()
@@ -99,7 +102,7 @@ function(dbrx_fuzz floor name)
     target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
   else()
     target_sources(fuzz_${name} PRIVATE cmake/fuzz_driver.cc)
-    add_test(NAME ${floor}.fuzz_${name} COMMAND fuzz_${name} 20000 ${arg_SEEDS}
+    add_test(NAME ${floor}.fuzz_${name} COMMAND fuzz_${name} ${arg_COUNT} ${arg_SEEDS}
              WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   endif()
 endfunction()

@@ -11,6 +11,8 @@
 #include <vector>
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
+// NOLINTNEXTLINE(readability-identifier-naming): the name that libFuzzer calls, where there is one
+extern "C" __attribute__((weak)) int LLVMFuzzerInitialize(int* argc, char*** argv);
 
 namespace {
 
@@ -43,6 +45,7 @@ void mutate(Random& random, std::string& bytes) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (LLVMFuzzerInitialize != nullptr) LLVMFuzzerInitialize(&argc, &argv);
   if (argc < 3) {
     std::fprintf(stderr, "usage: %s COUNT SEED_FILE...\n", argv[0]);
     return 2;

@@ -81,6 +81,18 @@ def test_a_question_is_answered_and_the_program_leaves_cleanly(chat):
     assert terminal.exit_code() == 0
 
 
+def test_a_message_may_begin_with_a_slash(chat):
+    terminal = chat("--temperature", "0", "--max-tokens", "5")
+    terminal.send("/etc/hosts?\n")
+    terminal.read_until("unknown command /etc/hosts")
+    terminal.read_until(re.escape(PROMPT))
+    terminal.send("//etc/hosts?\n")
+    terminal.read_until(r"tokens, [0-9.]+ per second")
+    terminal.read_until(re.escape(PROMPT))
+    terminal.send("/quit\n")
+    assert terminal.exit_code() == 0
+
+
 def test_ctrl_c_stops_the_answer_and_not_the_program(chat):
     terminal = chat("--temperature", "2", "--top-p", "1")
     for _ in range(20):  # a hot answer may end by itself before the signal arrives

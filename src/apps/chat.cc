@@ -19,6 +19,7 @@
 #include "apps/line_reader.h"
 #include "apps/loaded_model.h"
 #include "base/error.h"
+#include "text/utf8.h"
 
 namespace dbrx {
 namespace {
@@ -89,6 +90,7 @@ constexpr const char* kHelp =
     "/reset         forget the conversation, keep the system prompt\n"
     "/help          this list\n"
     "/quit          leave (also Ctrl-D)\n"
+    "//TEXT         say /TEXT to the model\n"
     "Ctrl-C         stop the answer that is being written\n";
 
 class Chat {
@@ -111,8 +113,11 @@ class Chat {
     } else if (line.starts_with("/system ")) {
       system_ = line.substr(8);
       std::puts("(system prompt set)");
+    } else if (line.starts_with("//")) {
+      answer(line.substr(1));
     } else if (line.starts_with("/")) {
-      std::printf("unknown command %s; /help lists them\n", line.c_str());
+      std::printf("unknown command %s; /help lists them, and a message begins with //\n",
+                  line.c_str());
     } else {
       answer(line);
     }
@@ -170,7 +175,9 @@ class Chat {
       if (interrupted.load()) request->cancelled.store(true);
       std::optional<Event> event = events->pop(std::chrono::milliseconds(50));
       if (!event) continue;
-      std::fwrite(event->text.data(), 1, event->text.size(), stdout);
+      const std::string shown =
+          isatty(STDOUT_FILENO) != 0 ? without_controls(event->text) : event->text;
+      std::fwrite(shown.data(), 1, shown.size(), stdout);
       std::fflush(stdout);
       text += event->text;
       if (!event->last) continue;

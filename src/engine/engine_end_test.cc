@@ -369,5 +369,28 @@ TEST(EngineThreads, stop_wakes_an_idle_engine) {
   loop.join();
 }
 
+TEST(EngineEnd, one_choice_may_be_cancelled_and_the_others_are_as_without_that) {
+  const auto run = [](bool cancels) {
+    Rig rig;
+    const Call call = long_call(3, 50);
+    call->n_choices = 3;
+    call->seed = 7;
+    call->cancelled_choices = std::vector<std::atomic<bool>>(3);
+    submit(rig.engine, call);
+    for (int i = 0; i < 10; ++i) rig.engine.step();
+    call->cancelled_choices[1] = cancels;
+    finish_all(rig.engine);
+    return *call.answer;
+  };
+  const Answer whole = run(false);
+  const Answer cut = run(true);
+  EXPECT_EQ(cut.choices[1].finish, FinishReason::cancelled);
+  EXPECT_LE(cut.choices[1].tokens.size(), 10U);
+  for (const size_t other : {0, 2}) {
+    EXPECT_EQ(cut.choices[other].finish, FinishReason::length);
+    EXPECT_EQ(cut.choices[other].ids(), whole.choices[other].ids());
+  }
+}
+
 }  // namespace
 }  // namespace dbrx

@@ -100,12 +100,25 @@ bool Engine::State::end_cancelled(bool all) {
       end_choices(*entry, FinishReason::error, "the answer could not be handed on");
     } else if (all || entry->request->cancelled.load(std::memory_order_acquire)) {
       end_choices(*entry, FinishReason::cancelled, "");
-    } else {
+    } else if (!end_cancelled_choices(*entry)) {
       continue;
     }
     any = true;
   }
   if (any) drop_finished();
+  return any;
+}
+
+bool Engine::State::end_cancelled_choices(ActiveRequest& entry) {
+  const std::vector<std::atomic<bool>>& cancelled = entry.request->cancelled_choices;
+  bool any = false;
+  for (size_t i = 0; i < cancelled.size(); ++i) {
+    Sequence& sequence = entry.choices[i];
+    if (sequence.state == Sequence::State::finished) continue;
+    if (!cancelled[i].load(std::memory_order_acquire)) continue;
+    finish(sequence, FinishReason::cancelled, "");
+    any = true;
+  }
   return any;
 }
 

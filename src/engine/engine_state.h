@@ -66,6 +66,7 @@ struct Engine::State {
   void publish();
 
   bool end_cancelled(bool all);
+  bool end_cancelled_choices(ActiveRequest& entry);
   void leave_queue(const ActiveRequest& owner);
   void begin_choices();
   bool accept_chosen();

@@ -124,6 +124,8 @@ struct Request {
 
   // Any thread may set it; the engine ends the request at its next step.
   std::atomic<bool> cancelled{false};
+  // [n_choices] or empty: the same of single choices.
+  std::vector<std::atomic<bool>> cancelled_choices{};
 };
 
 }  // namespace dbrx

@@ -85,6 +85,8 @@ void validate_request(const Request& request, const RequestLimits& limits) {
   require_count(request.prompt_logprobs, "prompt_logprobs");
   require(!request.routed_experts || limits.has_experts,
           "routed_experts: this model has no experts");
+  CHECK(request.cancelled_choices.empty() ||
+        std::ssize(request.cancelled_choices) == request.n_choices);
   require(!request.grammar || request.stop.stop.empty(),
           "stop: a stop string could cut the text before its grammar is satisfied; leave it out");
   require(!request.grammar || !request.stop.include_stop,

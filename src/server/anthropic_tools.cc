@@ -110,6 +110,7 @@ Tool parse_tool(const json::value& value, const std::string& param,
   }
   note_unknown(value.get_object(), "tools[].",
                {"type", "name", "description", "input_schema", "strict", kCacheControl}, ignored);
+  fields.boolean("strict");  // either way the arguments satisfy the schema
   if (!fields.find("input_schema")) bad_value(param, expected, value);
   return {
       .name = fields.string("name").value_or(""),
@@ -130,6 +131,7 @@ ToolChoice parse_choice(const json::value& value) {
     choice.use = Use::required;
   } else if (type == "tool") {
     choice.use = Use::required;
+    choice.parallel = false;
     choice.name = fields.string("name").value_or("");
     if (choice.name.empty()) bad_value("tool_choice", expected, value);
   } else if (type != "auto") {

@@ -143,13 +143,13 @@ void Completion::handle(Arrival& arrival) {
   usage_[arrival.request] = event.usage;
   note_first_token(event.times);
   const int32_t index = static_cast<int32_t>(arrival.request) * request_.n + event.choice;
-  if (!choices_[static_cast<size_t>(index)].ended) record_event(index, event);
-  if (event.finish == FinishReason::error) {
-    spdlog::error("{}: {}", head_.id, event.error);
-    return fail(ApiError(500, event.error, "", "internal_error"));
-  }
   // What a filter has ended is over, whatever becomes of its sequence.
   if (!choices_[static_cast<size_t>(index)].ended) {
+    record_event(index, event);
+    if (event.finish == FinishReason::error) {  // an answer that lacks a choice is none
+      spdlog::error("{}: {}", head_.id, event.error);
+      return fail(ApiError(500, event.error, "", "internal_error"));
+    }
     if (event.finish == FinishReason::cancelled) return fail(shutting_down());
     answer(arrival.request, index, event);
   }
@@ -164,11 +164,10 @@ void Completion::complete_if_over() {
 void Completion::answer(size_t request, int32_t index, Event& event) {
   Choice& choice = choices_[static_cast<size_t>(index)];
   std::move(event.prompt.begin(), event.prompt.end(), std::back_inserter(choice.answer.prompt));
+  const bool goes_on = !event.finish;
   if (choice.safety) filter(*choice.safety, event);
-  if (event.finish) {
-    choice.ended = true;
-    if (choice.safety) stop_if_over(request);
-  }
+  choice.ended = event.finish.has_value();
+  if (choice.ended && goes_on) cancel_choice(request, event.choice);
   choice.held ? hold(index, event) : publish(index, event);
 }
 
@@ -191,13 +190,11 @@ void Completion::publish(int32_t index, Event& event) {
   }
 }
 
-// The engine need not go on when all choices of a prompt have ended, some by a filter.
-void Completion::stop_if_over(size_t request) {
-  const auto begin = choices_.begin() + static_cast<int64_t>(request) * request_.n;
-  const auto is_open = [](const Choice& choice) { return !choice.ended; };
-  if (std::any_of(begin, begin + request_.n, is_open)) return;
+// A filter has ended it: the engine need not go on with it.
+void Completion::cancel_choice(size_t request, int32_t choice) {
   std::lock_guard lock(mutex_);
-  if (auto alive = submitted_[request].lock()) alive->cancelled = true;
+  const auto alive = submitted_[request].lock();
+  if (alive) alive->cancelled_choices[static_cast<size_t>(choice)] = true;
 }
 
 // What the client may see of an event's text, and of what earlier ones kept back.

@@ -103,7 +103,7 @@ class Completion : public std::enable_shared_from_this<Completion> {
   std::optional<SafetyReport> report(const Choice& choice) const;
   std::span<const TokenInfo> listed_tokens(const Event& event) const;
   LogprobsFormat logprobs_format() const;
-  void stop_if_over(size_t request);
+  void cancel_choice(size_t request, int32_t choice);
   void stream_prompt(int32_t index);
   void stream_event(int32_t index, const Event& event, const ToolCallParser::Piece& shown);
   void collect_event(int32_t index, Event& event, ToolCallParser::Piece&& shown);

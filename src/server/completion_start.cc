@@ -118,6 +118,10 @@ Completion::Requests Completion::prepare() {
       self->receive(i, std::move(event));
     };
     request.lost = lose();
+    if (filtered_) {
+      request.cancelled_choices =
+          std::vector<std::atomic<bool>>(static_cast<size_t>(request.n_choices));
+    }
     usage_.push_back({.prompt_tokens = static_cast<int64_t>(request.prompt.size())});
     Choice choice;
     if (!request.prompt.empty()) choice.answer.prompt.emplace_back().id = request.prompt.front();

@@ -192,7 +192,6 @@ void add_databricks_habits(const JsonFields& fields, CompletionRequest& request)
     bad_value("n", "an integer from 1 to " + std::to_string(kMostChoices), *fields.find("n"));
   }
   request.continuous_usage = request.stream;
-  request.wrap_prompts = !fields.boolean("use_raw_prompt").value_or(false);
 }
 
 }  // namespace
@@ -298,6 +297,8 @@ CompletionRequest parse_completion_request(const CompletionRoute& route, std::st
     request.messages = parse_messages(fields, options.max_context, request.ignored);
   } else {
     request.prompts = parse_prompts(fields, options);
+    const bool is_raw = request.dialect != Dialect::databricks;
+    request.wrap_prompts = !fields.boolean("use_raw_prompt").value_or(is_raw);
   }
   parse_prompt_logprobs(fields, request);
   request.max_tokens = parse_max_tokens(fields, request.echo ? 0 : 1);

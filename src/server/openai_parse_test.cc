@@ -5,7 +5,6 @@
 #include <limits>
 #include <set>
 
-#include "server/anthropic_parse.h"
 #include "server/api_error.h"
 #include "server/api_page.h"
 #include "server/json_fields.h"
@@ -395,24 +394,6 @@ TEST(OpenAiParams, AreThoseOfTheDocumentation) {
   EXPECT_EQ(names_of_rows(section("Used", "\n| `")), names_in_table(Support::used));
   EXPECT_EQ(quoted_names(section("Without effect", "\n\n")), names_in_table(Support::no_effect));
   EXPECT_EQ(quoted_names(section("Refused", "\n* ")), names_in_table(Support::refused));
-}
-
-TEST(AnthropicParams, AreThoseOfTheDocumentation) {
-  const std::string page = api_page();
-  const size_t begin = page.find("\n## Anthropic\n");
-  const std::string section = page.substr(begin, page.find("\n## Sampling\n") - begin);
-  for (const Parameter& parameter : anthropic_parameters()) {
-    const std::string name = "`" + std::string(parameter.name) + "`";
-    const size_t row = section.find("\n| " + name + " |");
-    const size_t no_effect = section.find("Without effect:");
-    const size_t refused = section.find("Refused,");
-    const size_t at = row != std::string::npos ? row : section.find(name, no_effect);
-    ASSERT_NE(at, std::string::npos) << name;
-    const Support said = row != std::string::npos ? Support::used
-                         : at < refused           ? Support::no_effect
-                                                  : Support::refused;
-    EXPECT_EQ(said, parameter.chat) << name;
-  }
 }
 
 TEST(OpenAiParams, HasNoNameTwice) {

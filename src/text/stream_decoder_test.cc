@@ -121,5 +121,12 @@ TEST(StreamDecoder, SpecialTokensAreShownOnlyOnRequest) {
   EXPECT_EQ(hiding.push(1 << 20), "");
 }
 
+TEST(Utf8, ATerminalTakesNoOrdersFromAText) {
+  EXPECT_EQ(without_controls("a\x1b[2J\r\n\tb"), "a\u241b[2J\u240d\n\tb");
+  EXPECT_EQ(without_controls("\u009b31m\x7f \u00a0\u00e9\u20ac"),
+            "\ufffd31m\ufffd \u00a0\u00e9\u20ac");
+  EXPECT_EQ(without_controls(std::string(1, '\0')), "\u2400");
+}
+
 }  // namespace
 }  // namespace dbrx

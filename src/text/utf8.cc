@@ -58,4 +58,22 @@ int64_t count_characters(std::string_view bytes) {
   return n;
 }
 
+std::string without_controls(std::string_view text) {
+  std::string shown;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<uint8_t>(text[i]);
+    const bool is_c1 =
+        byte == 0xC2 && i + 1 < text.size() && static_cast<uint8_t>(text[i + 1]) < 0xA0;
+    if (is_c1 || byte == 0x7F) {
+      shown += "\xEF\xBF\xBD";
+      if (is_c1) ++i;
+    } else if (byte < 0x20 && byte != '\n' && byte != '\t') {
+      shown.append("\xE2\x90").push_back(static_cast<char>(0x80 + byte));
+    } else {
+      shown.push_back(text[i]);
+    }
+  }
+  return shown;
+}
+
 }  // namespace dbrx

@@ -31,6 +31,10 @@ class Utf8Repair {
 // Whether the bytes are well-formed UTF-8.
 bool is_utf8(std::string_view bytes);
 
+// UTF-8 as it may be shown on a terminal, which takes orders from control characters: those of C0
+// but newline and tab as their pictures (U+2400 on), delete and those of C1 as U+FFFD.
+std::string without_controls(std::string_view text);
+
 // The characters that begin in these bytes of UTF-8.
 int64_t count_characters(std::string_view bytes);
 

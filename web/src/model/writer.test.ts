@@ -33,6 +33,10 @@ test("calls of functions are shown as text", () => {
   expect(writer.text).toBe('get {"a":1}');
 });
 
+test("a seed keeps its digits and its sign", () => {
+  expect(parseChunk('{"seed":-9223372036854775807,"choices":[]}').seedText).toBe("-9223372036854775807");
+});
+
 test("a seed in the text is no seed", () => {
   expect(parseChunk('{"choices":[{"delta":{"content":"\\"seed\\":12"}}]}').seedText).toBeUndefined();
 });
