@@ -114,10 +114,9 @@ def test_a_full_server_answers_probes_and_tells_others_why_not_with_tls_too(star
         told = wait_for_log(server, "turned away")
         assert re.search(r"connections: \d+ turned away: all 1 are in use \(--max-connections\)", told)
         text = get("/metrics").text
-        assert metric(text, 'dbrx:connections{engine="0",model_name="dbrx-nano",state="active"}') >= 1
-        assert metric(text, 'dbrx:connections_accepted_total{engine="0",model_name="dbrx-nano"}') >= 75
-        assert metric(text, 'dbrx:connections_refused_total{engine="0",model_name="dbrx-nano",'
-                            'reason="max_connections"}') >= 1
+        assert metric(text, 'dbrx:connections{state="active"}') >= 1
+        assert metric(text, 'dbrx:connections_accepted_total') >= 75
+        assert metric(text, 'dbrx:connections_refused_total{reason="max_connections"}') >= 1
         for client in silent:
             client.close()
 
@@ -144,7 +143,7 @@ def test_limits_and_times_are_those_of_the_flags(start_server):
     with connect(server) as sender, connect(server) as late:
         sender.sendall(body + b" " * 1900)
         wait_until(lambda: metric(httpx.get(server.url + "/metrics").text,
-                                  'dbrx:request_body_bytes{engine="0",model_name="dbrx-nano"}') == 1900)
+                                  'dbrx:request_body_bytes') == 1900)
         late.sendall(body + b" " * 1900)
         answer = read_all(late)
     assert answer.startswith(b"HTTP/1.1 503 ") and b"--max-body-memory" in answer and b"Retry-After" in answer

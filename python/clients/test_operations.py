@@ -369,7 +369,7 @@ def test_a_stream_of_stats_does_not_hold_up_the_end(start_server):
     (("--max-num-seqs", "193"), ["--max-num-seqs", "192"]),
     (("--max-model-len", "99999"), ["--max-model-len", "2048"]),
     (("--kv-cache-tokens", "64"), ["--kv-cache-tokens", "2048"]),
-    (("--max-num-batched-tokens", "32"), ["--max-num-seqs 64", "--max-num-batched-tokens"]),
+    (("--max-num-batched-tokens", "32"), ["32 sequences run at a time", "--max-num-seqs"]),
     (("--activations", "fast"), ["--activations fast", "packed"]),
     (("--api-key-file", "/nonexistent/keys.json"), ["/nonexistent/keys.json"]),
     (("--ssl-certfile", "/nonexistent/cert.pem", "--ssl-keyfile", "/nonexistent/key.pem"), ["/nonexistent/cert.pem"]),

@@ -184,9 +184,9 @@ def test_the_model_itself_classifies_questions(classifying):
     assert (verdict["begin"], verdict["end"]) == (0, len(PRIVATE))
     text, last = streamed(chat(watched, user(PRIVATE), stream=True))
     assert text == REFUSAL and last.finish_reason == "content_filter" and verdicts(last) == verdicts(choice)
-    # Only the last message of the user is asked about.
+    # One more turn hides nothing.
     choice = chat(watched, user(PRIVATE) + [{"role": "assistant", "content": "Yes?"}] + user(HARMLESS)).choices[0]
-    assert verdicts(choice) == [("input", "NO_PII", "none")] and choice.finish_reason != "content_filter"
+    assert ("input", "CONTAINS_PII", "block") in verdicts(choice) and choice.finish_reason == "content_filter"
 
 
 @pytest.mark.parametrize("after", [

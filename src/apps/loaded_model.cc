@@ -171,11 +171,11 @@ namespace {
 
 void check_flags(const ModelFlags& flags, const ModelConfig& config) {
   if (flags.max_sequences > flags.max_batched_tokens) {
-    throw Error(Code::invalid_argument,
-                "--max-num-seqs " + std::to_string(flags.max_sequences) +
-                    " needs --max-num-batched-tokens of at least as many, not " +
-                    std::to_string(flags.max_batched_tokens) +
-                    ": each sequence has a token in a step");
+    std::fprintf(stderr,
+                 "dbrx: %s sequences run at a time, not %s (--max-num-seqs): each has a token in a "
+                 "step (--max-num-batched-tokens)\n",
+                 std::to_string(flags.max_batched_tokens).c_str(),
+                 std::to_string(flags.max_sequences).c_str());
   }
   if (flags.activations == "fast" && !config.is_packed && flags.synthetic.empty()) {
     throw Error(Code::invalid_argument,
