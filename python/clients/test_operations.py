@@ -369,7 +369,6 @@ def test_a_stream_of_stats_does_not_hold_up_the_end(start_server):
     (("--max-num-seqs", "193"), ["--max-num-seqs", "192"]),
     (("--max-model-len", "99999"), ["--max-model-len", "2048"]),
     (("--kv-cache-tokens", "64"), ["--kv-cache-tokens", "2048"]),
-    (("--max-num-batched-tokens", "32"), ["32 sequences run at a time", "--max-num-seqs"]),
     (("--activations", "fast"), ["--activations fast", "packed"]),
     (("--api-key-file", "/nonexistent/keys.json"), ["/nonexistent/keys.json"]),
     (("--ssl-certfile", "/nonexistent/cert.pem", "--ssl-keyfile", "/nonexistent/key.pem"), ["/nonexistent/cert.pem"]),
@@ -381,6 +380,11 @@ def test_flags_that_make_no_sense_are_refused_before_weights_are_read(tmp_path, 
     refused = run_serve("--model", tmp_path, *flags)
     assert refused.returncode != 0 and "safetensors" not in refused.stderr
     assert all(word in refused.stderr for word in words), refused.stderr
+
+
+def test_fewer_sequences_than_the_flags_say_are_told_of():
+    ended = run_serve("--check", "--model", MODEL, "--max-num-batched-tokens", "32")
+    assert "32 sequences run at a time, not 64 (--max-num-seqs)" in ended.stderr
 
 
 @pytest.mark.parametrize("flags, env, words", [

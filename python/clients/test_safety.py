@@ -187,6 +187,12 @@ def test_the_model_itself_classifies_questions(classifying):
     # One more turn hides nothing.
     choice = chat(watched, user(PRIVATE) + [{"role": "assistant", "content": "Yes?"}] + user(HARMLESS)).choices[0]
     assert ("input", "CONTAINS_PII", "block") in verdicts(choice) and choice.finish_reason == "content_filter"
+    # A conversation is asked about as a whole, but for what was seen.
+    told = user(HARMLESS) + [{"role": "assistant", "content": "Yes?"}] + user("When?")
+    choice = chat(watched, told).choices[0]
+    assert verdicts(choice) == [("input", "NO_PII", "none")] * 2 and choice.finish_reason != "content_filter"
+    again = chat(watched, told).choices[0]
+    assert report(again)["classifier"] == report(choice)["classifier"][:1]
 
 
 @pytest.mark.parametrize("after", [
@@ -194,7 +200,8 @@ def test_the_model_itself_classifies_questions(classifying):
     [{"role": "assistant", "content": None, "tool_calls": [
         {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
      {"role": "tool", "tool_call_id": "1", "content": "ok"}],
-    [{"role": "assistant", "content": "Well,"}]])
+    [{"role": "assistant", "content": "Well,"}],
+    [{"role": "assistant", "content": "Yes?"}, {"role": "user", "content": HARMLESS}]])
 def test_nothing_after_a_question_hides_it_from_the_classifier(classifying, after):
     watched = classifying(output=False)
     assert chat(watched, user(PRIVATE) + after).choices[0].finish_reason == "content_filter"

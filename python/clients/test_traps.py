@@ -240,12 +240,12 @@ HOSTILE = {
     "an expression that looks back": ({"guided_regex": "(a|b)*a(a|b){25}", "max_tokens": 100}, (200, 500)),
     "rules that begin with themselves": ({"guided_grammar": "start: list\nlist: item | list item\nitem: /[a-z]/",
                                           "max_tokens": 300}, (200, 500)),
-    "rules that can be read in many ways": ({"guided_grammar": "start: e\ne: e e | /[a-z]/", "max_tokens": 200,
-                                             "min_tokens": 200}, (200, 500)),
+    "rules that can be read in many ways": ({"guided_grammar": "start: e\ne: e e | /[a-z]/", "max_tokens": 120,
+                                             "min_tokens": 120}, (200,)),
     "a template": ({"chat_template": "{% for i in range(10 ** 9) %}{% for j in range(10 ** 9) %}{% endfor %}"
                                      "{% endfor %}"}, (400,)),
 }
-N_ENDLESS = 8  # schemas that take a second each
+N_ENDLESS = 6  # schemas that take a second each
 
 
 def test_hostile_grammars_and_templates_hold_up_nobody(start_server):
