@@ -10,9 +10,11 @@
 #include <string>
 #include <vector>
 
+// NOLINTBEGIN(readability-identifier-naming): names that libFuzzer calls, the second where there is
+// one
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
-// NOLINTNEXTLINE(readability-identifier-naming): the name that libFuzzer calls, where there is one
 extern "C" __attribute__((weak)) int LLVMFuzzerInitialize(int* argc, char*** argv);
+// NOLINTEND(readability-identifier-naming)
 
 namespace {
 

@@ -209,9 +209,7 @@ int serve(ServeFlags& flags) {
   if (!loaded.interleaves) {
     spdlog::warn(
         "this container may not say on which NUMA node memory lies (Docker: --cap-add SYS_NICE): "
-        "what is computed lies "
-        "where it is touched first, and weights too, loaded by threads of the nodes that read "
-        "them");
+        "it lies where it is touched first, which threads of the right nodes do for weights only");
   }
   const std::string weights = describe_load(loaded);
   if (!weights.empty()) spdlog::info("weights: {}", weights);

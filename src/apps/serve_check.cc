@@ -3,6 +3,7 @@
 #include <spdlog/fmt/chrono.h>
 #include <spdlog/fmt/fmt.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <string>
 
@@ -51,9 +52,11 @@ std::string safety_line(const SafetyFlags& safety) {
 void print_check(const ServeFlags& flags, const LoadedModel& loaded, bool has_chat_template) {
   const ServerOptions& options = flags.server;
   print_line("model", model_line(flags, loaded, has_chat_template));
-  print_line("engine", fmt::format("{}, sequences of {} tokens at most, {} of them at a time, {}",
-                                   options.system_fingerprint, loaded.engine->max_context(),
-                                   flags.model.max_sequences, describe(loaded.threads)));
+  print_line("engine",
+             fmt::format("{}, sequences of {} tokens at most, {} of them at a time, {}",
+                         options.system_fingerprint, loaded.engine->max_context(),
+                         std::min(flags.model.max_sequences, flags.model.max_batched_tokens),
+                         describe(loaded.threads)));
   print_line("memory", describe(loaded.memory));
   print_line("address", address_line(options));
   print_line("keys", keys_line(options));

@@ -11,6 +11,7 @@
 
 #include "apps/suggestion.h"
 #include "base/error.h"
+#include "base/limits.h"
 #include "server/http_text.h"
 #include "server/server_files.h"
 #include "server/service_manager.h"
@@ -30,7 +31,7 @@ void add_limit_flags(CLI::App& app, ServeFlags& flags) {
       ->capture_default_str();
   add_bytes("--max-body-memory", server.body_memory, 2048,
             "bytes that all request bodies together may take until they are read, one client's "
-            "half of it (default: 16 times --body-limit)");
+            "half of it (default: an eighth of the memory, from 2 to 16 times --body-limit)");
   add_bytes("--stream-buffer", server.stream_buffer_limit, 4096,
             "unsent bytes of a stream from which on its client is given up")
       ->capture_default_str();
@@ -347,7 +348,10 @@ void complete_options(ServeFlags& flags) {
   }
   check_files(options);
   options.safety = make_safety_policy(flags.safety);
-  if (options.body_memory == 0) options.body_memory = 16 * options.body_limit;
+  if (options.body_memory == 0) {
+    const auto share = static_cast<size_t>(available_memory() / 8);
+    options.body_memory = std::clamp(share, 2 * options.body_limit, 16 * options.body_limit);
+  }
   if (options.body_memory < 2 * options.body_limit) {
     throw Error(Code::invalid_argument, "--max-body-memory must be at least twice --body-limit (" +
                                             std::to_string(options.body_limit) +

@@ -59,7 +59,11 @@ int64_t step_scratch_bytes(const ModelConfig& config, const StepLimits& limits) 
 
 int64_t step_logits_bytes(const ModelConfig& config, const StepLimits& limits) {
   constexpr int64_t kSamplingBytes = 8 + 4 + 1 + 3 * 16;  // of an id: see SampleScratch
-  return config.vocab_size * (kMaxLogitRows * kFloat + limits.n_threads * kSamplingBytes);
+  // Tokens that follow a grammar are chosen by further threads, and the last ones late
+  // (engine/grammar_choices.h).
+  const int64_t n_choosing = limits.n_threads * 9 / 4;
+  const int64_t n_rows = kMaxLogitRows + limits.sequences;
+  return config.vocab_size * (n_rows * kFloat + n_choosing * kSamplingBytes);
 }
 
 }  // namespace dbrx

@@ -20,7 +20,8 @@ struct StepLimits {
 // spread over experts and sequences.
 int64_t step_scratch_bytes(const ModelConfig& config, const StepLimits& limits);
 
-// Bytes of the logits of a step, and of what sampling keeps for each thread.
+// Bytes of the logits of a step, those that are kept for later included, and of what each thread
+// that samples has.
 int64_t step_logits_bytes(const ModelConfig& config, const StepLimits& limits);
 
 }  // namespace dbrx
