@@ -62,7 +62,7 @@ TEST(StepMemory, NoMoreIsResidentThanWeightsCacheAndTheScratchThatWasForeseen) {
   constexpr int64_t kSequences = 8;
   const ModelConfig config = small_config();
   const int64_t before = resident_memory();
-  Context context(choose_isa({}), 2);
+  Context context(detect_isa(), 2);
   context.pool.enter();
   const std::unique_ptr<Model> model =
       synthetic_dbrx(context, {.config = config, .routing = zipf_routing(config, 0.5, 1)});
@@ -103,7 +103,7 @@ TEST(StepMemory, TheScratchOfLongContextsWasForeseen) {
   ModelConfig config = small_config();
   config.n_layers = 1;
   for (const int n_threads : {1, 3, 8}) {
-    Context context(choose_isa({}), n_threads);
+    Context context(detect_isa(), n_threads);
     context.pool.enter();
     const std::unique_ptr<Model> model =
         synthetic_dbrx(context, {.config = config, .routing = zipf_routing(config, 1, 1)});
