@@ -54,7 +54,8 @@ struct Watched {
   explicit Watched(const std::string& path)
       : files(
             {{.name = "list", .parts = {FileWatch(path)}, .read = [this] { return read(); }}},
-            [this](auto task) { tasks.push_back(std::move(task)); }, [](auto task) { task(); }) {}
+            [this](auto task) { tasks.push_back(std::move(task)); },
+            [](const auto& task) { task(); }) {}
 
   WatchedFiles::Task read() {
     ++n_reads;
