@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <future>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -79,9 +80,10 @@ struct Held {
       reply->begin_stream(text_response(""), "");
       reply->write("begin ");
       reply->post_after(std::chrono::hours(1), [] {});  // holds up no end
-      reply->on_abort([reply] {
-        reply->write("aborted");
-        reply->end(true);
+      reply->on_abort([weak = std::weak_ptr(reply)] {   // it keeps what it calls
+        const ReplyPtr aborted = weak.lock();
+        aborted->write("aborted");
+        aborted->end(true);
       });
       std::lock_guard lock(mutex);
       replies.push_back(reply);
