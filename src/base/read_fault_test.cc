@@ -42,6 +42,9 @@ struct CutFile {
 };
 
 TEST(ReadFault, ATaskThatMeetsOneBecomesAnErrorThatNamesTheFileAndThePoolGoesOn) {
+#ifdef DBRX_TSAN
+  GTEST_SKIP() << "its runtime keeps the signal's handler from jumping back";
+#endif
   const CutFile cut;
   for (const int n_threads : {1, 3}) {
     ThreadPool pool(n_threads);
