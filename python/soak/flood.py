@@ -18,8 +18,9 @@ POLITE = {"messages": [{"role": "user", "content": "Who are you?"}], "max_tokens
 PAUSE = 0.05  # between two requests of one client
 N_OF_A_KIND = 2
 # How many times as long as alone a polite client may wait for a first token; and seconds beside that, since a step or the
-# reading of a text that runs is not interrupted. The law is about medians, which a busy machine moves little; the p99 is printed.
-MOST, SLACK = 3, 0.05
+# reading of a text that runs is not interrupted, and this flood, like other tests, takes CPUs from the server. The law is
+# about medians, which a busy machine moves little; the p99 is printed.
+MOST, SLACK = 3, 0.5
 
 
 def many_biases(n):
