@@ -321,7 +321,7 @@ void Scheduler::find_prefix(const Sequence& sequence) {
 // A sequence starts when all its known tokens have room beside what the running ones still need for
 // theirs, and one block more for each of these to grow into: starting what must be preempted at
 // once would only compute the same prompt twice. Found blocks that others have need no room.
-// `victim` would go first, with the blocks that nobody else can have: those without a name.
+// `victim` would go first, and gives back the blocks that are its alone.
 bool Scheduler::fits(const Sequence& sequence, const Sequence* victim) const {
   int64_t n_promised = 0;
   for (const Sequence* other : running_) {
